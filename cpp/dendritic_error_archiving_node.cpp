@@ -1,0 +1,275 @@
+/*
+ *  dendritic_error_archiving_node.cpp
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "dendritic_error_archiving_node.h"
+
+#include "compose.hpp"
+#include "connection_manager.h"
+#include "event_delivery_manager_impl.h"
+#include "exceptions.h"
+#include "kernel_manager.h"
+#include "secondary_event_impl.h"
+
+namespace nest
+{
+
+namespace
+{
+
+const std::array< std::string, 3 > readout_names = { "readout_V_soma", "readout_V_basal", "readout_V_apical" };
+
+//! Steps that an event may be ahead of, or behind, the neuron.
+size_t
+event_reach()
+{
+  return kernel().connection_manager.get_min_delay() + kernel().connection_manager.get_max_delay() + 1;
+}
+
+}  // namespace
+
+DendriticErrorArchivingNode::DendriticErrorArchivingNode( const DendriticErrorArchivingNode& other )
+  : Node( other )
+  , clock_( other.clock_ )
+  , stimulus_values_( other.stimulus_values_ )
+{
+}
+
+void
+DendriticErrorArchivingNode::get_status( Dictionary& d ) const
+{
+  clock_.get_status( d );
+  d[ "stimulus_values" ] = stimulus_values_;
+  for ( size_t port = 0; port < NUM_COMPARTMENTS; ++port )
+  {
+    d[ readout_names[ port ] ] = readout_[ port ];
+  }
+  size_t bytes = 0;
+  for ( const Compartment& c : compartments_ )
+  {
+    bytes += c.archive.bytes();
+  }
+  d[ "archive_bytes" ] = static_cast< long >( bytes );
+}
+
+void
+DendriticErrorArchivingNode::set_status( const Dictionary& d )
+{
+  clock_.set_status( d, get_name() );
+  d.update_value( "stimulus_values", stimulus_values_ );
+  if ( d.known( "trial_start" ) )
+  {
+    for ( auto& means : readout_ )
+    {
+      means.clear();
+    }
+  }
+}
+
+void
+DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
+  const double tau_s,
+  const double tau_Delta,
+  const std::string& synapse )
+{
+  register_stepping_synapse( port, synapse );
+  Compartment& c = compartments_[ port ];
+  if ( c.n_plastic > 0 and ( c.tau_s != tau_s or c.tau_Delta != tau_Delta ) )
+  {
+    throw IllegalConnection( String::compose( "%1: all plastic synapses onto one compartment must have the same tau_s and tau_Delta; "
+                                              "there are synapses with %2 and %3 ms, got %4 and %5 ms",
+      synapse,
+      c.tau_s,
+      c.tau_Delta,
+      tau_s,
+      tau_Delta ) );
+  }
+  c.tau_s = tau_s;
+  c.tau_Delta = tau_Delta;
+  ++c.n_plastic;
+}
+
+void
+DendriticErrorArchivingNode::register_stepping_synapse( const size_t port, const std::string& synapse )
+{
+  if ( not has_error( port ) )
+  {
+    throw IllegalConnection( String::compose(
+      "%1 needs a compartment with a dendritic error: connect it to receptor_type 'basal' or 'apical' of %2", synapse, get_name() ) );
+  }
+}
+
+void
+DendriticErrorArchivingNode::prepare_run()
+{
+  const Time now = kernel().simulation_manager.get_slice_origin() + Time::step( kernel().simulation_manager.get_from_step() );
+  clock_.set_time( now.get_steps() );
+  nudge_.make_room( event_reach() );
+  for ( Compartment& c : compartments_ )
+  {
+    c.rates.make_room( event_reach() );
+    if ( c.n_plastic > 0 and not c.archive.ready() )
+    {
+      c.archive.start(
+        ArchiveTables::get( Time::get_resolution().get_ms(), c.tau_s, c.tau_Delta ), now.get_steps(), event_reach() );
+    }
+  }
+  potential_out_.known = rate_out_.known = false;
+}
+
+void
+DendriticErrorArchivingNode::clear_signals()
+{
+  nudge_.clear();
+  for ( Compartment& c : compartments_ )
+  {
+    c.rates.clear();
+  }
+}
+
+bool
+DendriticErrorArchivingNode::begin_trial_from_rest_()
+{
+  last_reset_ = now_;
+  clear_signals();
+  for ( Compartment& c : compartments_ )
+  {
+    if ( c.archive.ready() )
+    {
+      c.archive.reset();
+    }
+    if ( c.history.wanted() )
+    {
+      c.history.reset( now_ );
+    }
+  }
+  return true;
+}
+
+void
+DendriticErrorArchivingNode::add_to_readout_( const Potentials& V )
+{
+  ++readout_steps_;
+  for ( size_t port = 0; port < NUM_COMPARTMENTS; ++port )
+  {
+    readout_sums_[ port ] += V[ port ];
+  }
+  if ( clock_.ends_readout( now_ ) )
+  {
+    for ( size_t port = 0; port < NUM_COMPARTMENTS; ++port )
+    {
+      readout_[ port ].push_back( readout_sums_[ port ] / readout_steps_ );
+    }
+    readout_sums_ = {};
+    readout_steps_ = 0;
+  }
+}
+
+void
+DendriticErrorArchivingNode::throw_divergence_( const double V ) const
+{
+  throw KernelException( String::compose( "the network diverges: the prospective potential of %1 %2 became %3 mV in trial %4, at "
+                                          "%5 ms; lower the learning rates or the weights of the feedback",
+    get_name(),
+    get_node_id(),
+    V,
+    clock_.trial(),
+    Time( Time::step( now_ + 1 ) ).get_ms() ) );
+}
+
+template < typename EventT >
+void
+DendriticErrorArchivingNode::receive_( EventT& e, SignalBuffer& buffer, const double factor )
+{
+  const long origin = kernel().simulation_manager.get_slice_origin().get_steps();
+  long stamp = origin - kernel().connection_manager.get_min_delay();  // of the first value, less 1: the slice before
+  const double weight = e.get_weight() * factor;
+  for ( auto it = e.begin(); it != e.end(); )
+  {
+    const double value = e.get_coeffvalue( it );  // advances it
+    if ( ++stamp > last_reset_ )
+    {
+      buffer.add( stamp - 1 + e.get_delay_steps(), weight * value );
+    }
+  }
+}
+
+void
+DendriticErrorArchivingNode::handle( DelayedRateConnectionEvent& e )
+{
+  receive_( e, nudge_, 1.0 );
+}
+
+void
+DendriticErrorArchivingNode::handle( SICEvent& e )
+{
+  receive_( e, compartments_[ e.get_rport() ].rates, Time::get_resolution().get_ms() );
+}
+
+size_t
+DendriticErrorArchivingNode::handles_test_event( DelayedRateConnectionEvent&, const size_t receptor_type )
+{
+  if ( receptor_type != NUDGE_RECEPTOR )
+  {
+    throw UnknownReceptorType( receptor_type, get_name() );
+  }
+  nudge_.expect();
+  return receptor_type;
+}
+
+size_t
+DendriticErrorArchivingNode::handles_test_event( SICEvent&, const size_t receptor_type )
+{
+  if ( receptor_type < SOMA_RECEPTOR or receptor_type > APICAL_RECEPTOR )
+  {
+    throw UnknownReceptorType( receptor_type, get_name() );
+  }
+  const size_t port = receptor_type - SOMA_RECEPTOR;
+  compartments_[ port ].rates.expect();
+  return port;
+}
+
+template < typename EventT >
+void
+DendriticErrorArchivingNode::send_( Outlet< EventT >& outlet, const long lag, const long to, const double value )
+{
+  if ( not outlet.known )
+  {
+    EventT e;
+    const size_t tid = get_thread();
+    const size_t lid = kernel().vp_manager.node_id_to_lid( get_node_id() );
+    const auto& ids = e.get_supported_syn_ids();
+    outlet.heard = std::any_of( ids.begin(),
+      ids.end(),
+      [ & ]( const synindex id )
+      { return not kernel().connection_manager.get_secondary_send_buffer_positions( tid, lid, id ).empty(); } );
+    outlet.known = true;
+    outlet.values.resize( kernel().connection_manager.get_min_delay() );
+  }
+  if ( not outlet.heard )
+  {
+    return;
+  }
+  outlet.values[ lag ] = value;
+  // an interrupted slice is sent when it is complete
+  if ( lag + 1 == to and to == static_cast< long >( outlet.values.size() ) )
+  {
+    EventT e;
+    e.set_coeffarray( outlet.values );
+    kernel().event_delivery_manager.send_secondary( *this, e );
+  }
+}
+
+void
+DendriticErrorArchivingNode::send_signals( const long lag, const long to, const double V_prospective, const double rate )
+{
+  if ( kernel().connection_manager.secondary_connections_exist() )
+  {
+    send_( potential_out_, lag, to, V_prospective );
+    send_( rate_out_, lag, to, rate );
+  }
+}
+
+}  // namespace nest

@@ -1,0 +1,254 @@
+/*
+ *  dendritic_error_archiving_node.h
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef PYRAMIDAL_DENDRITIC_ERROR_ARCHIVING_NODE_H
+#define PYRAMIDAL_DENDRITIC_ERROR_ARCHIVING_NODE_H
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "event.h"
+#include "node.h"
+#include "ring_buffer.h"
+
+#include "error_archive.h"
+#include "error_history.h"
+#include "signal_buffer.h"
+#include "trial_clock.h"
+
+namespace nest
+{
+
+/**
+ * Base class of the neurons written in NESTML. It does for them what NESTML cannot:
+ *
+ * - keeps the course of trials (trial_clock.h) and tells the neuron when to return to rest,
+ * - archives the dendritic errors for the plastic synapses (error_archive.h), gated by the learning window,
+ * - sends the prospective potential V_prospective to partner cells (rate_connection_delayed) and the rate, without noise, to
+ *   dendrites (sic_connection), and receives both, for any min_delay,
+ * - averages the potentials over the read-out window of every trial.
+ *
+ * The wrapper templates in nestml_models/codegen connect it with the variables of the model.
+ */
+class DendriticErrorArchivingNode : public Node
+{
+public:
+  //! Receptor types, as users give them. NESTML numbers the spiking ports from 1 in the order in which they are declared.
+  enum Receptor : size_t
+  {
+    SOMA_RECEPTOR = 1,
+    BASAL_RECEPTOR,
+    APICAL_RECEPTOR,
+    NUDGE_RECEPTOR
+  };
+
+  //! Port of a compartment, as NEST stores it in a connection.
+  enum Port : size_t
+  {
+    SOMA_PORT = 0,
+    BASAL_PORT,
+    APICAL_PORT,
+    NUM_COMPARTMENTS
+  };
+
+  DendriticErrorArchivingNode() = default;
+  DendriticErrorArchivingNode( const DendriticErrorArchivingNode& );
+
+  using Node::handle;
+  using Node::handles_test_event;
+  using Node::sends_secondary_event;
+
+  void handle( DelayedRateConnectionEvent& ) override;
+  void handle( SICEvent& ) override;
+  size_t handles_test_event( DelayedRateConnectionEvent&, size_t receptor_type ) override;
+  size_t handles_test_event( SICEvent&, size_t receptor_type ) override;
+
+  void
+  sends_secondary_event( DelayedRateConnectionEvent& ) override
+  {
+  }
+
+  void
+  sends_secondary_event( SICEvent& ) override
+  {
+  }
+
+  void get_status( Dictionary& ) const override;
+  void set_status( const Dictionary& ) override;
+
+  /**
+   * Have errors archived for a plastic synapse onto the compartment at this port.
+   *
+   * Throws IllegalConnection if the compartment has no error, or if synapses with other time constants (ms) read it.
+   */
+  void register_plastic_synapse( size_t port, double tau_s, double tau_Delta, const std::string& synapse );
+
+  //! Have every error of the compartment at this port kept for a synapse that steps over them.
+  void register_stepping_synapse( size_t port, const std::string& synapse );
+
+  ErrorArchive&
+  archive( const size_t port )
+  {
+    return compartments_[ port ].archive;
+  }
+
+  ErrorHistory&
+  history( const size_t port )
+  {
+    return compartments_[ port ].history;
+  }
+
+protected:
+  //! Whether the model has an error of the compartment at this port.
+  virtual bool
+  has_error( size_t ) const
+  {
+    return false;
+  }
+
+  // ---- called by the wrapper templates, in this order -------------------------------------------------------------
+
+  //! Called by pre_run_hook().
+  void prepare_run();
+
+  //! Called by init_buffers_().
+  void clear_signals();
+
+  //! Whether an event emitted at this time (steps) was lost in a reset.
+  bool
+  is_lost( const Time& stamp ) const
+  {
+    return stamp.get_steps() <= last_reset_;
+  }
+
+  //! Begin the step that begins at time now (steps); true if the neuron has to return to rest.
+  bool
+  begin_step( const long now )
+  {
+    now_ = now;
+    return clock_.begin_step( now ) and begin_trial_from_rest_();
+  }
+
+  //! Potential towards which the soma is nudged in this step (mV), or NaN.
+  double
+  nudging_potential()
+  {
+    return nudge_.take( now_ );
+  }
+
+  //! What arrives in this step as continuous signal at the port, in units of spike weights per step.
+  double
+  continuous_spikes( const size_t port )
+  {
+    const double signal = compartments_[ port ].rates.take( now_ );
+    return std::isnan( signal ) ? 0.0 : signal;
+  }
+
+  //! Value of the stimulus in this step, or NaN.
+  double
+  stimulus() const
+  {
+    const size_t trial = static_cast< size_t >( clock_.trial() );
+    return clock_.stimulates( now_ ) and trial < stimulus_values_.size() ? stimulus_values_[ trial ] : SignalBuffer::none;
+  }
+
+  //! Keep the error of the compartment at this port, at the end of the step; 0 outside of the learning window.
+  void
+  archive_error( const size_t port, const double error )
+  {
+    Compartment& c = compartments_[ port ];
+    const double gated = clock_.learns( now_ ) ? error : 0.0;
+    if ( c.archive.ready() )
+    {
+      c.archive.archive( gated );
+    }
+    if ( c.history.wanted() )
+    {
+      c.history.archive( now_ + 1, gated );
+    }
+  }
+
+  //! Average the potentials (mV) over the read-out window.
+  void
+  read_out( const double V_soma, const double V_basal, const double V_apical )
+  {
+    if ( clock_.reads_out( now_ ) )
+    {
+      add_to_readout_( { V_soma, V_basal, V_apical } );
+    }
+  }
+
+  //! Throw if the potential (mV) is absurd.
+  void
+  check_potential( const double V ) const
+  {
+    if ( not( std::abs( V ) <= max_potential_ ) )
+    {
+      throw_divergence_( V );
+    }
+  }
+
+  //! Send the signals of this step; lag and to as in update().
+  void send_signals( long lag, long to, double V_prospective, double rate );
+
+  //! NESTML's emit_spike() calls it; no synapse onto these neurons needs their spikes.
+  void
+  set_spiketime( const Time& )
+  {
+  }
+
+private:
+  //! No membrane reaches 1 V; a potential beyond it means that the network diverges (mV).
+  static constexpr double max_potential_ = 1000.0;
+
+  struct Compartment
+  {
+    SignalBuffer rates;       //!< rates on their way, times weight and resolution (mV ms or pA ms)
+    ErrorArchive archive;     //!< for synapses that integrate in O(1)
+    ErrorHistory history;     //!< for synapses that step over every error
+    double tau_s = 0.0;       //!< time constants of the plastic synapses (ms)
+    double tau_Delta = 0.0;   //!< ditto
+    size_t n_plastic = 0;     //!< plastic synapses connected
+  };
+
+  //! One kind of continuous signal that the neuron sends.
+  template < typename EventT >
+  struct Outlet
+  {
+    std::vector< double > values;  //!< one for each lag of a slice
+    bool heard = true;             //!< false if nobody listens
+    bool known = false;            //!< whether heard is up to date
+  };
+
+  using Potentials = std::array< double, NUM_COMPARTMENTS >;
+
+  template < typename EventT >
+  void receive_( EventT& e, SignalBuffer& buffer, double factor );
+
+  template < typename EventT >
+  void send_( Outlet< EventT >& outlet, long lag, long to, double value );
+
+  bool begin_trial_from_rest_();
+  void add_to_readout_( const Potentials& );
+  [[noreturn]] void throw_divergence_( double V ) const;
+
+  TrialClock clock_;
+  std::vector< double > stimulus_values_;                      //!< one for each trial; NaN: none
+  std::array< Compartment, NUM_COMPARTMENTS > compartments_;   //!< soma, basal and apical dendrite
+  SignalBuffer nudge_;                                         //!< potentials of partner cells and teachers (mV)
+  Outlet< DelayedRateConnectionEvent > potential_out_;         //!< V_prospective (mV)
+  Outlet< SICEvent > rate_out_;                                //!< rate (1/ms)
+  Potentials readout_sums_ {};                                 //!< over the present read-out window (mV)
+  long readout_steps_ = 0;                                     //!< steps in it so far
+  std::array< std::vector< double >, NUM_COMPARTMENTS > readout_;  //!< means of the trials (mV)
+  long now_ = 0;                                               //!< time at which the present step begins (steps)
+  long last_reset_ = 0;                                        //!< time of the last reset (steps)
+};
+
+}  // namespace nest
+
+#endif

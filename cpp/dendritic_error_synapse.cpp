@@ -1,0 +1,82 @@
+/*
+ *  dendritic_error_synapse.cpp
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "dendritic_error_synapse.h"
+
+#include <cmath>
+
+#include "connection_manager.h"
+#include "exceptions.h"
+
+namespace nest
+{
+
+void
+DendriticErrorCommonProperties::get_status( Dictionary& d ) const
+{
+  CommonSynapseProperties::get_status( d );
+  d[ "eta" ] = eta;
+  d[ "tau_s" ] = tau_s;
+  d[ "tau_Delta" ] = tau_Delta;
+  d[ "Wmin" ] = Wmin;
+  d[ "Wmax" ] = Wmax;
+}
+
+void
+DendriticErrorCommonProperties::set_status( const Dictionary& d, ConnectorModel& cm )
+{
+  DendriticErrorCommonProperties changed = *this;
+  d.update_value( "eta", changed.eta );
+  d.update_value( "tau_s", changed.tau_s );
+  d.update_value( "tau_Delta", changed.tau_Delta );
+  d.update_value( "Wmin", changed.Wmin );
+  d.update_value( "Wmax", changed.Wmax );
+
+  if ( not std::isfinite( changed.eta ) )
+  {
+    throw BadProperty( String::compose( "eta must be a finite number, got %1 (%2)", changed.eta, cm.get_name() ) );
+  }
+  if ( not( changed.tau_s > 0.0 and std::isfinite( changed.tau_s ) ) )
+  {
+    throw BadProperty( String::compose( "tau_s must be positive, got %1 ms (%2)", changed.tau_s, cm.get_name() ) );
+  }
+  if ( not( changed.tau_Delta >= 0.0 and std::isfinite( changed.tau_Delta ) ) )
+  {
+    throw BadProperty( String::compose(
+      "tau_Delta must be positive, or 0 for no filter, got %1 ms (%2)", changed.tau_Delta, cm.get_name() ) );
+  }
+  if ( not( changed.Wmin <= changed.Wmax ) )
+  {
+    throw BadProperty(
+      String::compose( "Wmin must not exceed Wmax, got %1 and %2 mV ms (%3)", changed.Wmin, changed.Wmax, cm.get_name() ) );
+  }
+  const bool changes_rule = changed.eta != eta or changed.tau_s != tau_s or changed.tau_Delta != tau_Delta;
+  if ( changes_rule and kernel().connection_manager.get_num_connections( cm.get_syn_id() ) > 0 )
+  {
+    throw BadProperty( String::compose( "eta, tau_s and tau_Delta of %1 cannot change while there are connections of it; set them "
+                                        "before Connect, make a copy with CopyModel, or switch learning off with the parameter "
+                                        "'learning' of the postsynaptic cells",
+      cm.get_name() ) );
+  }
+  CommonSynapseProperties::set_status( d, cm );
+  eta = changed.eta;
+  tau_s = changed.tau_s;
+  tau_Delta = changed.tau_Delta;
+  Wmin = changed.Wmin;
+  Wmax = changed.Wmax;
+}
+
+void
+DendriticErrorCommonProperties::check_weight( const double weight, const std::string& synapse ) const
+{
+  if ( not( Wmin <= weight and weight <= Wmax ) )
+  {
+    throw BadProperty(
+      String::compose( "the weight must lie in [Wmin, Wmax] = [%1, %2] mV ms, got %3 (%4)", Wmin, Wmax, weight, synapse ) );
+  }
+}
+
+}  // namespace nest

@@ -1,0 +1,159 @@
+/*
+ *  power_table.h
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef PYRAMIDAL_POWER_TABLE_H
+#define PYRAMIDAL_POWER_TABLE_H
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
+#include <vector>
+
+namespace nest
+{
+
+/**
+ * exp( -decay * j ) for any number of steps j >= 0, from two small tables.
+ *
+ * The relative error is below 2 ulp. Beyond 45 e-foldings (3e-20, less than the last digit of a double) the result is exactly 0,
+ * so that whatever lies further apart than reach() has nothing to do with each other.
+ */
+class PowerTable
+{
+public:
+  //! Decay per step: h / tau; infinity for tau = 0.
+  explicit PowerTable( const double decay )
+    : fine_( 1 << bits_ )
+  {
+    for ( size_t j = 0; j < fine_.size(); ++j )
+    {
+      fine_[ j ] = j == 0 ? 1.0 : std::exp( -decay * j );
+    }
+    for ( size_t j = 0; j == 0 or j * decay < max_efoldings_; j += fine_.size() )
+    {
+      coarse_.push_back( j == 0 ? 1.0 : std::exp( -decay * j ) );
+    }
+  }
+
+  double
+  operator()( const long j ) const
+  {
+    const size_t i = static_cast< size_t >( j ) >> bits_;
+    return i < coarse_.size() ? coarse_[ i ] * fine_[ j & ( fine_.size() - 1 ) ] : 0.0;
+  }
+
+  //! Number of steps from which on the power is exactly 0.
+  long
+  reach() const
+  {
+    return static_cast< long >( coarse_.size() ) << bits_;
+  }
+
+private:
+  static constexpr int bits_ = 8;
+  static constexpr double max_efoldings_ = 45.0;
+  std::vector< double > fine_;    //!< exp( -decay j ), 0 <= j < 256
+  std::vector< double > coarse_;  //!< exp( -decay 256 j )
+};
+
+/**
+ * Constants of the running sum Z(k) = c Z(k-1) + x(k), c = exp( log_c ).
+ *
+ * If c > 1 the sum starts anew from 0 every L = 2^shift steps, the largest L with c^L <= e^2, so that no digits are lost.
+ */
+struct GeometricSum
+{
+  explicit GeometricSum( const double log_c )
+    : c( std::exp( log_c ) )
+    , log_c( log_c )
+    , restarts( log_c > 0 )
+  {
+    if ( not restarts )
+    {
+      return;
+    }
+    shift = 0;
+    while ( shift < max_shift and log_c * static_cast< double >( 2L << shift ) <= 2.0 )
+    {
+      ++shift;
+    }
+    length = 1L << shift;
+    inverse_of_epoch = std::exp( -log_c * length );
+    window = 1 + static_cast< long >( 45.0 / ( log_c * length ) );
+    if ( shift <= max_shift_of_table )
+    {
+      powers.resize( length );
+      for ( long j = 0; j < length; ++j )
+      {
+        powers[ j ] = std::exp( log_c * j );
+      }
+    }
+  }
+
+  //! c^j for 0 <= j < length
+  double
+  power( const long j ) const
+  {
+    return powers.empty() ? std::exp( log_c * j ) : powers[ j ];
+  }
+
+  static constexpr int max_shift = 30;           // 2^30 steps are 30 h at h = 0.1 ms
+  static constexpr int max_shift_of_table = 12;  // 32 kB; a larger L means that tau_s nearly equals tau_Delta
+  double c;                                      //!< factor per step
+  double log_c;                                  //!< its logarithm
+  bool restarts;                                 //!< whether the sum starts anew every length steps
+  int shift = max_shift;                         //!< binary logarithm of length
+  long length = 1L << max_shift;                 //!< L, steps per epoch
+  double inverse_of_epoch = 0.0;                 //!< c^-L
+  long window = 0;                               //!< epochs after which an error no longer changes an earlier tail sum
+  std::vector< double > powers;                  //!< c^j
+};
+
+//! All that the archives with the same h, tau_s and tau_Delta share (ms).
+struct ArchiveTables
+{
+  ArchiveTables( const double h, const double tau_s, const double tau_Delta )
+    : h( h )
+    , filtered( tau_Delta > 0.0 )
+    , a( h / tau_s )
+    , b( filtered ? h / tau_Delta : std::numeric_limits< double >::infinity() )
+    , sum1( h / tau_s )
+    , sum2( filtered ? h / tau_s - h / tau_Delta : 0.0 )
+  {
+  }
+
+  //! The tables for these constants, made once for all neurons and threads.
+  static std::shared_ptr< const ArchiveTables >
+  get( const double h, const double tau_s, const double tau_Delta )
+  {
+    static std::mutex mutex;
+    static std::map< std::tuple< double, double, double >, std::weak_ptr< const ArchiveTables > > cache;
+    const std::lock_guard< std::mutex > lock( mutex );
+    auto& entry = cache[ { h, tau_s, tau_Delta } ];
+    auto tables = entry.lock();
+    if ( not tables )
+    {
+      tables = std::make_shared< const ArchiveTables >( h, tau_s, tau_Delta );
+      entry = tables;
+    }
+    return tables;
+  }
+
+  double h;           //!< resolution (ms)
+  bool filtered;      //!< false if tau_Delta = 0: the weight follows without delay
+  PowerTable a;       //!< a^j = exp( -j h / tau_s )
+  PowerTable b;       //!< b^j = exp( -j h / tau_Delta )
+  GeometricSum sum1;  //!< c = 1/a
+  GeometricSum sum2;  //!< c = b/a
+};
+
+}  // namespace nest
+
+#endif

@@ -1,0 +1,210 @@
+/*
+ *  tail_sums.h
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef PYRAMIDAL_TAIL_SUMS_H
+#define PYRAMIDAL_TAIL_SUMS_H
+
+#include <algorithm>
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+#include "power_table.h"
+
+namespace nest
+{
+
+/**
+ * Running sum Z(k) = c Z(k-1) + x(k) over the archived errors, and for every epoch e of L steps the tail sum
+ *
+ *     C_e = sum over closed epochs e' >= e of c^-( e' - e ) L T_e',   T = c^-L Z( end of epoch )
+ *
+ * from which S(k) = c^( k - eL ) C_e - Z(k) follows for any k of the past (docs/theory, "O(1) evaluation").
+ *
+ * Only the last epochs can still change; they lie in a ring. An older epoch is kept, in a map, as long as the last presynaptic
+ * spike of some synapse (a reader) lies in it. So there are never more than a fixed number of epochs plus one per silent synapse.
+ */
+class TailSums
+{
+public:
+  //! Begin at index k with Z = 0; epochs that hold indices >= k_keep of what was archived before remain readable.
+  void
+  start( const GeometricSum& g, const long k, const long k_keep )
+  {
+    z_ = 0.0;
+    if ( not g.restarts )
+    {
+      return;
+    }
+    for ( long e = first_; e <= open_; ++e )
+    {
+      keep_( g, e, k_keep );
+    }
+    late_ = k_keep >> g.shift;
+    first_ = open_ = begin_ = k >> g.shift;
+    ring_.resize( std::max< size_t >( ring_.size(), 4 ) );
+    ring_at_( open_ ) = Epoch();
+    std::erase_if( old_, [ this ]( const auto& item ) { return unwanted_( item.first, item.second ); } );
+  }
+
+  //! Close the open epoch before its end, at index k: nothing that comes later reaches back to it.
+  void
+  finish( const GeometricSum& g, const long k )
+  {
+    if ( g.restarts )
+    {
+      close_( g, z_ / g.power( k & ( g.length - 1 ) ) );
+    }
+  }
+
+  //! Archive x at index k; returns Z(k). k_keep: oldest index that a new spike may still need.
+  double
+  archive( const GeometricSum& g, const long k, const double x, const long k_keep )
+  {
+    z_ = g.c * z_ + x;
+    if ( g.restarts and ( k & ( g.length - 1 ) ) == 0 )
+    {
+      close_( g, g.inverse_of_epoch * z_ );
+      z_ = 0.0;
+      open_next_( g, k_keep );
+    }
+    return z_;
+  }
+
+  //! S(k), given Z(k)
+  double
+  tail( const GeometricSum& g, const long k, const double z ) const
+  {
+    const long e = k >> g.shift;
+    return ( g.restarts and e != open_ ) ? g.power( k & ( g.length - 1 ) ) * at_( e ).tail - z : -z;
+  }
+
+  //! A synapse whose last spike was at k0 now has it at k1.
+  void
+  move_reader( const GeometricSum& g, const long k0, const long k1 )
+  {
+    const long e0 = k0 >> g.shift;
+    const long e1 = k1 >> g.shift;
+    if ( not g.restarts or e0 == e1 )
+    {
+      return;
+    }
+    if ( e0 >= first_ )
+    {
+      --ring_at_( e0 ).readers;
+    }
+    else
+    {
+      const auto item = old_.find( e0 );
+      --item->second.readers;
+      if ( unwanted_( e0, item->second ) )
+      {
+        old_.erase( item );
+      }
+    }
+    add_reader( g, k1 );
+  }
+
+  void
+  add_reader( const GeometricSum& g, const long k1 )
+  {
+    if ( g.restarts )
+    {
+      const long e = k1 >> g.shift;
+      ++( e >= first_ ? ring_at_( e ) : old_[ e ] ).readers;
+    }
+  }
+
+  //! Memory held (bytes).
+  size_t
+  bytes() const
+  {
+    return ring_.size() * sizeof( Epoch ) + old_.size() * ( sizeof( std::pair< long, Epoch > ) + 2 * sizeof( void* ) );
+  }
+
+private:
+  struct Epoch
+  {
+    double tail = 0.0;     //!< C_e; 0 while the epoch is open
+    uint32_t readers = 0;  //!< synapses whose last presynaptic spike lies in this epoch
+  };
+
+  Epoch&
+  ring_at_( const long e )
+  {
+    return ring_[ e & ( ring_.size() - 1 ) ];
+  }
+
+  const Epoch&
+  at_( const long e ) const
+  {
+    return e >= first_ ? ring_[ e & ( ring_.size() - 1 ) ] : old_.at( e );
+  }
+
+  void
+  close_( const GeometricSum& g, double tail )
+  {
+    if ( tail == 0.0 )
+    {
+      return;
+    }
+    for ( long e = open_, last = std::max( first_, open_ - g.window ); e >= last; --e )
+    {
+      ring_at_( e ).tail += tail;
+      tail *= g.inverse_of_epoch;
+    }
+  }
+
+  void
+  open_next_( const GeometricSum& g, const long k_keep )
+  {
+    ++open_;
+    const long e_keep = std::min( k_keep >> g.shift, open_ - g.window );
+    for ( ; first_ < e_keep; ++first_ )
+    {
+      keep_( g, first_, k_keep );
+    }
+    if ( static_cast< size_t >( open_ - first_ ) >= ring_.size() )
+    {
+      std::vector< Epoch > larger( 2 * ring_.size() );
+      for ( long e = first_; e < open_; ++e )
+      {
+        larger[ e & ( larger.size() - 1 ) ] = ring_at_( e );
+      }
+      ring_.swap( larger );
+    }
+    ring_at_( open_ ) = Epoch();
+  }
+
+  //! Move epoch e from the ring to the map if it is still wanted.
+  void
+  keep_( const GeometricSum& g, const long e, const long k_keep )
+  {
+    if ( not ring_.empty() and ( ring_at_( e ).readers > 0 or e >= ( k_keep >> g.shift ) ) )
+    {
+      old_[ e ] = ring_at_( e );
+    }
+  }
+
+  //! Whether nobody reads epoch e, nor can a spike that is still on its way come to read it.
+  bool
+  unwanted_( const long e, const Epoch& epoch ) const
+  {
+    return epoch.readers == 0 and not( late_ <= e and e < begin_ );
+  }
+
+  double z_ = 0.0;                         //!< Z at the last archived step
+  long late_ = 0;                          //!< oldest epoch before the last start that a spike on its way may need
+  long begin_ = 0;                         //!< first epoch after the last start
+  long first_ = 0;                         //!< oldest epoch in the ring
+  long open_ = -1;                         //!< the epoch that is being filled
+  std::vector< Epoch > ring_;              //!< epochs first_ to open_; its size is a power of 2
+  std::unordered_map< long, Epoch > old_;  //!< older epochs that some synapse has to come back to
+};
+
+}  // namespace nest
+
+#endif

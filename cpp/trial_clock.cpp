@@ -1,0 +1,109 @@
+/*
+ *  trial_clock.cpp
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "trial_clock.h"
+
+#include <cmath>
+
+#include "compose.hpp"
+#include "exceptions.h"
+#include "nest_time.h"
+
+namespace nest
+{
+
+namespace
+{
+
+//! Read a time in ms into steps, if it is given; infinity is never.
+void
+read_time( const Dictionary& d, const std::string& model, const std::string& key, const long never, long& steps )
+{
+  double ms = 0.0;
+  if ( not d.update_value( key, ms ) )
+  {
+    return;
+  }
+  const double h = Time::get_resolution().get_ms();
+  const double exact = ms / h;
+  // 1e-6 of a step: a decimal number of ms is a binary fraction only to within rounding
+  if ( not( ms >= 0.0 ) or ( std::isfinite( exact ) and std::abs( exact - std::round( exact ) ) > 1e-6 ) )
+  {
+    throw BadProperty( String::compose(
+      "%1: %2 must be a multiple of the resolution, %3 ms, and not negative, got %4 ms", model, key, h, ms ) );
+  }
+  steps = std::isfinite( exact ) ? std::lround( exact ) : never;
+}
+
+double
+milliseconds( const long steps, const long never )
+{
+  return steps == never ? std::numeric_limits< double >::infinity() : Time( Time::step( steps ) ).get_ms();
+}
+
+}  // namespace
+
+void
+TrialClock::get_status( Dictionary& d ) const
+{
+  d[ "trial_start" ] = milliseconds( start_, never_ );
+  d[ "trial_duration" ] = milliseconds( period_, never_ );
+  d[ "trial_reset" ] = reset_;
+  d[ "stimulus_duration" ] = milliseconds( stimulus_.stop, never_ );
+  d[ "learning" ] = learning_;
+  d[ "learning_start" ] = milliseconds( learning_window_.start, never_ );
+  d[ "learning_stop" ] = milliseconds( learning_window_.stop, never_ );
+  d[ "readout_start" ] = milliseconds( readout_.start, never_ );
+  d[ "readout_stop" ] = milliseconds( readout_.stop, never_ );
+}
+
+void
+TrialClock::set_status( const Dictionary& d, const std::string& model )
+{
+  TrialClock changed = *this;
+  const auto read = [ & ]( const std::string& key, long& steps ) { read_time( d, model, key, never_, steps ); };
+  read( "trial_start", changed.start_ );
+  read( "trial_duration", changed.period_ );
+  read( "stimulus_duration", changed.stimulus_.stop );
+  read( "learning_start", changed.learning_window_.start );
+  read( "learning_stop", changed.learning_window_.stop );
+  read( "readout_start", changed.readout_.start );
+  read( "readout_stop", changed.readout_.stop );
+  d.update_value( "trial_reset", changed.reset_ );
+  d.update_value( "learning", changed.learning_ );
+  if ( changed.period_ > 0 and changed.readout_.stop > changed.period_ )
+  {
+    throw BadProperty( String::compose( "%1: readout_stop must not exceed trial_duration, got %2 ms and %3 ms",
+      model,
+      milliseconds( changed.readout_.stop, never_ ),
+      milliseconds( changed.period_, never_ ) ) );
+  }
+  *this = changed;
+}
+
+void
+TrialClock::set_time( const long now )
+{
+  if ( start_ == never_ or now <= start_ )
+  {
+    trial_ = -1;
+    onset_ = next_onset_ = start_;
+  }
+  else if ( period_ == 0 )
+  {
+    trial_ = 0;
+    onset_ = start_;
+    next_onset_ = never_;
+  }
+  else
+  {
+    trial_ = ( now - start_ - 1 ) / period_;  // a trial that begins now has not begun yet
+    onset_ = start_ + trial_ * period_;
+    next_onset_ = onset_ + period_;
+  }
+}
+
+}  // namespace nest

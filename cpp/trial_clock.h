@@ -1,0 +1,119 @@
+/*
+ *  trial_clock.h
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef PYRAMIDAL_TRIAL_CLOCK_H
+#define PYRAMIDAL_TRIAL_CLOCK_H
+
+#include <limits>
+#include <string>
+
+#include "dictionary.h"
+
+namespace nest
+{
+
+/**
+ * Course of many samples in one Simulate: every trial_duration ms, counted from trial_start, a new trial begins. Windows are given
+ * relative to the onset of the trial; a step belongs to a window if it begins in it.
+ *
+ * With trial_duration = 0 there is one trial that does not end.
+ */
+class TrialClock
+{
+public:
+  void get_status( Dictionary& d ) const;
+
+  //! Throws BadProperty, and changes nothing, if a time is negative or no multiple of the resolution.
+  void set_status( const Dictionary& d, const std::string& model );
+
+  //! Set the clock so that the next step is the one that begins at time now (steps).
+  void set_time( long now );
+
+  //! Go to the step that begins at time now; true if a trial begins that wants a reset.
+  bool
+  begin_step( const long now )
+  {
+    if ( now == next_onset_ )
+    {
+      onset_ = now;
+      next_onset_ += period_;
+      ++trial_;
+      return reset_;
+    }
+    return false;
+  }
+
+  //! Number of the present trial, -1 before the first.
+  long
+  trial() const
+  {
+    return trial_;
+  }
+
+  //! Steps since the onset of the trial.
+  long
+  phase( const long now ) const
+  {
+    return now - onset_;
+  }
+
+  bool
+  stimulates( const long now ) const
+  {
+    return stimulus_.contains( phase( now ) ) and trial_ >= 0;
+  }
+
+  bool
+  learns( const long now ) const
+  {
+    return learning_ and learning_window_.contains( phase( now ) ) and trial_ >= 0;
+  }
+
+  bool
+  reads_out( const long now ) const
+  {
+    return readout_.contains( phase( now ) ) and trial_ >= 0;
+  }
+
+  //! Whether the step is the last one of the read-out window.
+  bool
+  ends_readout( const long now ) const
+  {
+    return phase( now ) + 1 == readout_.stop;
+  }
+
+private:
+  static constexpr long never_ = std::numeric_limits< long >::max();
+
+  //! Interval of steps since the onset.
+  struct Window
+  {
+    long start;
+    long stop;
+
+    bool
+    contains( const long phase ) const
+    {
+      return start <= phase and phase < stop;
+    }
+  };
+
+  long start_ = 0;                         //!< onset of the first trial (steps)
+  long period_ = 0;                        //!< from onset to onset (steps); 0: a single endless trial
+  bool reset_ = false;                     //!< whether everything is at rest at every onset
+  bool learning_ = true;                   //!< whether errors are archived at all
+  Window stimulus_ = { 0, never_ };        //!< when a stimulus is shown (steps)
+  Window learning_window_ = { 0, never_ };  //!< when errors are archived (steps)
+  Window readout_ = { 0, 0 };              //!< over which potentials are averaged (steps)
+
+  long trial_ = -1;         //!< number of the present trial
+  long onset_ = 0;          //!< of the present trial (steps)
+  long next_onset_ = 0;     //!< of the next trial (steps)
+};
+
+}  // namespace nest
+
+#endif

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Command line: ``pyramidal train | evaluate | plot | doctor``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import tomlkit
+import tomlkit.exceptions
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__
+from .display import TrainingDisplay, doctor_table, result_table
+from .errors import UserError
+from .networks.backend import DivergenceError, build_network
+from .networks.weights import load_weights
+from .plotting import training_figure
+from .recording import Metrics, RunFolder, default_folder
+from .settings import merged
+from .specification import RunSpecification, read_toml
+from .tasks import TASKS
+from .training import evaluate as evaluate_network
+from .training import train as train_network
+
+
+class _Failure(click.ClickException):
+    """What went wrong in the run, as one sentence without traceback."""
+
+    exit_code = 1
+
+
+class _BadInput(_Failure):
+    """What is wrong with the user's input."""
+
+    exit_code = 2
+
+
+class _Interruption(_Failure):
+    """Ctrl-C; the shell's exit code for it."""
+
+    exit_code = 130
+
+
+class _Commands(click.Group):
+    """Turns the errors that a user can cause into a sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            raise _BadInput(str(error)) from error
+        except DivergenceError as error:
+            raise _Failure(f"the network diverged: {error}") from error
+        except KeyboardInterrupt as error:
+            raise _Interruption("interrupted") from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pyramidal")
+def main() -> None:
+    """Dendritic cortical microcircuits that learn with spikes, in stock NEST."""
+
+
+@main.command()
+@click.argument("task", metavar=f"[{'|'.join(TASKS)}]")
+@click.option("--seed", type=int, help="Seed of weights, order of samples, and spikes.")
+@click.option("--epochs", type=int, help="Epochs of training.")
+@click.option("--threads", type=int, help="Threads of the simulator.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="TOML file with entries that differ from the defaults."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One entry, e.g. network.neuron.psi=50."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-BACKEND-seedSEED]."
+)
+@click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.")
+def train(
+    task: str,
+    seed: int | None,
+    epochs: int | None,
+    threads: int | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Train a network on a task.
+
+    Later sources win: the task's defaults, --config, --set, the other options. The folder of the run keeps
+    config.toml (complete), metrics.jsonl, summary.json, weights.npz and figures/.
+    """
+    spec = _specification(task, config, settings, {"seed": seed, "epochs": epochs, "threads": threads})
+    folder = RunFolder.create(output or default_folder(spec), spec, overwrite=overwrite)
+    console = Console(highlight=False)
+    with TrainingDisplay(console, spec) as display:
+        result = train_network(spec, folder, display.update)
+    _save_figure(folder, spec, result.records, result.baselines)
+    console.print(result_table(result))
+    console.print(f"Kept in {folder.path}/, figure in {folder.figure}", soft_wrap=True)
+    if result.diverged is not None:
+        raise _Failure(f"stopped, the network diverged: {result.diverged}")
+    if result.interrupted:
+        raise _Interruption(
+            f"interrupted after epoch {result.epochs} of {spec.training.epochs}; weights and metrics are kept"
+        )
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def evaluate(folder: Path) -> None:
+    """Test the weights that a run has kept."""
+    run = RunFolder.open(folder)
+    spec = RunSpecification.from_toml(run.config)
+    weights = load_weights(run.weights, spec.network.sizes)
+    simulator_seed = np.random.SeedSequence(spec.seed).spawn(4)[3]  # the first three made the run
+    metrics = evaluate_network(build_network(spec, weights, simulator_seed), spec.task.test_set())
+    table = Table.grid(padding=(0, 2))
+    table.add_row("test accuracy", f"{metrics['test_accuracy']:.1%}")
+    table.add_row("test loss", f"{metrics['test_loss']:.4g} mV²")
+    for name, value in spec.task.baselines().items():
+        table.add_row(name, f"{value:.1%}")
+    Console(highlight=False).print(table)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def plot(folder: Path) -> None:
+    """Draw the figure of a run anew."""
+    run = RunFolder.open(folder)
+    spec = RunSpecification.from_toml(run.config)
+    _save_figure(run, spec, run.read_metrics(), spec.task.baselines())
+    Console(highlight=False).print(f"Figure in {run.figure}", soft_wrap=True)
+
+
+@main.command()
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Check Python, NEST and the module, and simulate two neurons."""
+    from .doctor import report  # imports NEST
+
+    rows = report()
+    Console(highlight=False).print(doctor_table(rows))
+    if any(ok is False for _, _, ok in rows):
+        ctx.exit(_Failure.exit_code)
+
+
+def _specification(
+    task: str, config: Path | None, settings: tuple[str, ...], options: dict[str, int | None]
+) -> RunSpecification:
+    """The run that the command line asks for."""
+    entries: dict[str, Any] = read_toml(config) if config is not None else {}
+    for setting in settings:
+        entries = merged(entries, _entry(setting))
+    for name, key in (
+        ("seed", "seed"),
+        ("epochs", "training.epochs"),
+        ("threads", "network.simulation.threads"),
+    ):
+        value = options[name]
+        if value is not None:
+            entries = merged(entries, _nested(key, value))
+    named = entries.get("task", {}).get("name", task) if isinstance(entries.get("task", {}), dict) else task
+    if named != task:
+        raise UserError(f"the configuration is for task {named}, not {task}; run pyramidal train {named}")
+    return RunSpecification.for_task(task, entries)
+
+
+def _entry(setting: str) -> dict[str, Any]:
+    """Nested dictionary of one KEY=VALUE; the value is TOML, or else a text."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set needs KEY=VALUE, such as network.neuron.psi=50, got {setting!r}")
+    try:
+        value = tomlkit.parse(f"value = {text}").unwrap()["value"]
+    except tomlkit.exceptions.TOMLKitError:
+        value = text.strip()
+    return _nested(key.strip(), value)
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _save_figure(
+    folder: RunFolder, spec: RunSpecification, records: list[Metrics], baselines: dict[str, float]
+) -> None:
+    sizes = "-".join(str(size) for size in spec.network.sizes)
+    title = f"{spec.task.name}: {sizes}, {spec.backend}, seed {spec.seed}"
+    try:
+        folder.figure.parent.mkdir(exist_ok=True)
+        training_figure(records, baselines, title).savefig(folder.figure)
+    except OSError as error:
+        raise UserError(f"cannot write the figure {folder.figure}: {error.strerror or error}") from error

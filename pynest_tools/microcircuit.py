@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Typed specification of a microcircuit, with units.
+
+Weights and learning rates are stated normalised, as for rates; a spiking backend scales them with psi
+(docs/theory, "psi: from rates to spikes"). "Thesis" in a description is Gille (2023), whose table of
+defaults these are.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .settings import Settings
+
+# A quotient of two decimal times, such as 35.0 / 0.1, misses the whole number by some units in the last
+# place: far less than 1e-6 steps for any run shorter than 1e9 steps, and nobody means a millionth of a step.
+STEP_TOLERANCE = 1e-6
+NEST_TIC = 0.001  # ms, resolution of NEST's clock (tics_per_ms = 1000)
+
+
+def _one_or_more(value: Any) -> Any:
+    return (value,) if isinstance(value, (int, float)) else value
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+LearningRate = Annotated[float, Field(ge=0.0)]
+PerLayer = Annotated[tuple[LearningRate, ...], BeforeValidator(_tuple), BeforeValidator(_one_or_more)]
+Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_tuple)]
+
+
+class NeuronParameters(Settings):
+    """Parameters of pyramidal cells and interneurons (potentials are relative to rest)."""
+
+    C_m: float = Field(default=1.0, gt=0.0, description="somatic capacitance, pF (thesis)")
+    g_L: float = Field(default=0.03, gt=0.0, description="somatic leak, nS (thesis)")
+    g_basal: float = Field(
+        default=0.1, gt=0.0, description="coupling of the basal dendrite to the soma, nS (thesis)"
+    )
+    g_apical: float = Field(
+        default=0.06,
+        ge=0.0,
+        description="coupling of the apical dendrite to the soma of hidden cells, nS (thesis)",
+    )
+    g_nudge: float = Field(
+        default=0.06,
+        ge=0.0,
+        description="nudging by a partner (interneurons) or teacher (outputs), nS (thesis)",
+    )
+    tau_basal: float = Field(
+        default=1.0, gt=0.0, description="time constant of the basal dendrite, ms (thesis)"
+    )
+    tau_apical: float = Field(
+        default=1.0, gt=0.0, description="time constant of the apical dendrite, ms (thesis)"
+    )
+    gamma: float = Field(default=1.0, gt=0.0, description="scale of the transfer function, 1/ms (thesis)")
+    beta: float = Field(default=1.0, gt=0.0, description="steepness of the transfer function, 1/mV (thesis)")
+    theta: float = Field(default=0.0, description="threshold of the transfer function, mV (thesis)")
+    psi: float = Field(
+        default=100.0, gt=0.0, description="spikes per unit of rate; the rate network is psi -> inf (thesis)"
+    )
+    t_ref: float = Field(
+        default=0.0, ge=0.0, description="refractory time; if > 0 at most one spike a step, ms (thesis)"
+    )
+    latent_equilibrium: bool = Field(
+        default=True,
+        description="send the prospective instead of the momentary potential (Haider et al. 2021)",
+    )
+
+
+class PlasticityParameters(Settings):
+    """Learning rates (normalised) and filters of the plastic projections; `down` is static."""
+
+    eta_up: PerLayer = Field(
+        default=(0.01, 0.003),
+        description="learning rate of up, one per layer or one for all, mV ms^2 (thesis)",
+    )
+    eta_ip: PerLayer = Field(
+        default=(0.004,),
+        description="learning rate of ip, one per hidden layer or one for all, mV ms^2 (thesis)",
+    )
+    eta_pi: PerLayer = Field(
+        default=(0.01,), description="learning rate of pi, one per hidden layer or one for all, ms (thesis)"
+    )
+    tau_s: float = Field(default=1.0, gt=0.0, description="decay of the presynaptic trace, ms (thesis)")
+    tau_Delta: float = Field(
+        default=1.0, gt=0.0, description="low-pass filter of the weight change, ms (thesis)"
+    )
+    Wmin: float = Field(default=-4.0, description="smallest plastic weight, normalised, mV ms (thesis)")
+    Wmax: float = Field(default=4.0, description="largest plastic weight, normalised, mV ms (thesis)")
+
+    @model_validator(mode="after")
+    def _range_of_weights(self) -> PlasticityParameters:
+        if self.Wmin >= self.Wmax:
+            raise ValueError(f"Wmin must lie below Wmax, got {self.Wmin} and {self.Wmax} mV ms")
+        return self
+
+
+class InitialWeights(Settings):
+    """Uniform initial weights, normalised."""
+
+    w_min: float = Field(default=-1.0, description="smallest initial weight, normalised, mV ms (thesis)")
+    w_max: float = Field(default=1.0, description="largest initial weight, normalised, mV ms (thesis)")
+    self_predicting: bool = Field(
+        default=True,
+        description="set ip and pi so that the circuit predicts its top-down input (Sacramento et al. 2018)",
+    )
+
+    @model_validator(mode="after")
+    def _range_of_weights(self) -> InitialWeights:
+        if self.w_min > self.w_max:
+            raise ValueError(f"w_min must not exceed w_max, got {self.w_min} and {self.w_max} mV ms")
+        return self
+
+
+class TrialParameters(Settings):
+    """Course of one presented sample, and what happens between two."""
+
+    t_pres: float = Field(default=50.0, gt=0.0, description="presentation of a sample, ms (thesis)")
+    t_learn_on: float = Field(default=10.0, ge=0.0, description="learning acts from here to t_pres, ms")
+    t_readout_on: float = Field(
+        default=35.0, ge=0.0, description="outputs are averaged from here to t_pres, ms (thesis)"
+    )
+    between: Literal["keep", "relax", "reset"] = Field(
+        default="reset",
+        description="state between samples: keep it, relax without input, or reset to rest (thesis)",
+    )
+    t_relax: float = Field(
+        default=0.0, ge=0.0, description='time without input between samples if between = "relax", ms'
+    )
+
+    @model_validator(mode="after")
+    def _windows(self) -> TrialParameters:
+        for name in ("t_learn_on", "t_readout_on"):
+            if getattr(self, name) >= self.t_pres:
+                raise ValueError(
+                    f"{name} must lie before t_pres = {self.t_pres} ms, got {getattr(self, name)} ms; "
+                    "its window would be empty"
+                )
+        if self.between == "relax" and self.t_relax == 0.0:
+            raise ValueError(
+                't_relax must be positive with between = "relax", got 0.0 ms; or use between = "keep"'
+            )
+        if self.between != "relax" and self.t_relax > 0.0:
+            raise ValueError(
+                f't_relax must be 0 with between = "{self.between}", got {self.t_relax} ms; '
+                'or use between = "relax"'
+            )
+        return self
+
+
+class SimulationParameters(Settings):
+    """Numerical parameters."""
+
+    h: float = Field(default=0.1, gt=0.0, description="time step, ms (thesis)")
+    delay: float = Field(default=0.1, gt=0.0, description="delay of every synapse, ms (thesis)")
+    threads: int = Field(
+        default=1, ge=1, description="threads of the simulator; results with spikes depend on it"
+    )
+
+
+class Microcircuit(Settings):
+    """A dendritic microcircuit: sizes, cells, plasticity, initial weights, trials, simulation."""
+
+    sizes: Sizes = Field(description="cells per layer: inputs, hidden layers, outputs")
+    transmission: Literal["spikes", "rates"] = Field(
+        default="spikes", description="rates: noise-free continuous transmission, static weights only"
+    )
+    neuron: NeuronParameters = NeuronParameters()
+    plasticity: PlasticityParameters = PlasticityParameters()
+    weights: InitialWeights = InitialWeights()
+    trial: TrialParameters = TrialParameters()
+    simulation: SimulationParameters = SimulationParameters()
+
+    @property
+    def n_hidden(self) -> int:
+        """Number of hidden layers."""
+        return len(self.sizes) - 2
+
+    @property
+    def eta_up(self) -> tuple[float, ...]:
+        """Learning rate of `up` into layer 1, ..., output (normalised, mV ms^2)."""
+        return _spread(self.plasticity.eta_up, self.n_hidden + 1)
+
+    @property
+    def eta_ip(self) -> tuple[float, ...]:
+        """Learning rate of `ip` in each hidden layer (normalised, mV ms^2)."""
+        return _spread(self.plasticity.eta_ip, self.n_hidden)
+
+    @property
+    def eta_pi(self) -> tuple[float, ...]:
+        """Learning rate of `pi` in each hidden layer (normalised, ms)."""
+        return _spread(self.plasticity.eta_pi, self.n_hidden)
+
+    @model_validator(mode="after")
+    def _layers(self) -> Microcircuit:
+        if len(self.sizes) < 3:
+            raise ValueError(
+                f"sizes must name inputs, at least one hidden layer, and outputs, got {list(self.sizes)}"
+            )
+        layers = {"eta_up": self.n_hidden + 1, "eta_ip": self.n_hidden, "eta_pi": self.n_hidden}
+        for name, wanted in layers.items():
+            given = getattr(self.plasticity, name)
+            if len(given) not in (1, wanted):
+                raise ValueError(
+                    f"plasticity.{name} has {len(given)} values {list(given)}, but sizes {list(self.sizes)} "
+                    f"need {wanted}; give one for each layer, or a single one for all"
+                )
+        if self.transmission == "rates" and any((*self.eta_up, *self.eta_ip, *self.eta_pi)):
+            raise ValueError(
+                'transmission = "rates" knows static weights only: set plasticity.eta_up, eta_ip and eta_pi '
+                'to 0, or use transmission = "spikes"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _initial_weights_in_range(self) -> Microcircuit:
+        low, high = self.weights.w_min, self.weights.w_max
+        if self.weights.self_predicting:  # pi = -down
+            low, high = min(low, -high), max(high, -low)
+        if low < self.plasticity.Wmin or high > self.plasticity.Wmax:
+            raise ValueError(
+                f"initial weights lie in [{low}, {high}] mV ms, beyond the limits plasticity.Wmin = "
+                f"{self.plasticity.Wmin} and Wmax = {self.plasticity.Wmax} mV ms; narrow weights.w_min and "
+                "w_max, or widen the limits"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _times_on_the_grid(self) -> Microcircuit:
+        h = self.simulation.h
+        if not _is_multiple(h, NEST_TIC):
+            raise ValueError(f"simulation.h must be a multiple of {NEST_TIC} ms (NEST's clock), got {h} ms")
+        times = {
+            "simulation.delay": self.simulation.delay,
+            "neuron.t_ref": self.neuron.t_ref,
+            "trial.t_pres": self.trial.t_pres,
+            "trial.t_learn_on": self.trial.t_learn_on,
+            "trial.t_readout_on": self.trial.t_readout_on,
+            "trial.t_relax": self.trial.t_relax,
+        }
+        for name, time in times.items():
+            if not _is_multiple(time, h):
+                raise ValueError(
+                    f"{name} must be a multiple of the time step simulation.h = {h} ms, got {time} ms; "
+                    "change either"
+                )
+        return self
+
+
+def _spread(values: tuple[float, ...], layers: int) -> tuple[float, ...]:
+    return values * layers if len(values) == 1 else values
+
+
+def _is_multiple(time: float, step: float) -> bool:
+    steps = time / step
+    return time == 0.0 or (round(steps) >= 1 and abs(steps - round(steps)) < STEP_TOLERANCE)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The interface that every backend offers, and the factory that builds one from a specification."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..specification import RunSpecification
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """All weights of a microcircuit, normalised (mV ms), each matrix [post, pre].
+
+    The names are those of Sacramento et al. (2018); P_k are the pyramidal cells of layer k (P_0 the
+    inputs), I_k the interneurons of hidden layer k, as many as P_{k+1} has cells.
+
+    Attributes
+    ----------
+    up : list of ndarray, shape (P_k, P_{k-1}), k = 1 ... output
+        Forward weights onto basal dendrites.
+    ip : list of ndarray, shape (I_k, P_k), k = 1 ... last hidden
+        Pyramidal cells onto the interneurons of their layer.
+    pi : list of ndarray, shape (P_k, I_k), k = 1 ... last hidden
+        Interneurons onto apical dendrites.
+    down : list of ndarray, shape (P_k, P_{k+1}), k = 1 ... last hidden
+        Next layer onto apical dendrites.
+    """
+
+    up: list[FloatArray]
+    ip: list[FloatArray]
+    pi: list[FloatArray]
+    down: list[FloatArray]
+
+    def named(self) -> Iterator[tuple[str, FloatArray]]:
+        """Yield ('up_1', matrix), ...; the number is the layer of the pyramidal cells, 1 = first hidden."""
+        for field in fields(self):
+            for layer, matrix in enumerate(getattr(self, field.name), start=1):
+                yield f"{field.name}_{layer}", matrix
+
+
+@dataclass(frozen=True, eq=False)
+class TrialResult:
+    """What was read out of n presented samples, each over its read-out window.
+
+    Attributes
+    ----------
+    output : ndarray, shape (n, n_outputs)
+        Mean somatic potential of the output cells (mV).
+    prediction : ndarray, shape (n, n_outputs)
+        Their dendritic prediction v^: the potential they would have without a teacher (mV).
+    apical_error : ndarray, shape (n,)
+        Mean over hidden pyramidal cells of the magnitude of the window's mean apical potential (mV).
+    """
+
+    output: FloatArray
+    prediction: FloatArray
+    apical_error: FloatArray
+
+
+class Network(Protocol):
+    """A microcircuit that presents samples and may learn from them.
+
+    Attributes
+    ----------
+    simulation_time_s : float
+        Wall time spent inside the simulator so far (s).
+    chunk_samples : int
+        Most samples that one `run` should be given (bounds the memory of schedules and records).
+    """
+
+    simulation_time_s: float
+    chunk_samples: int
+
+    def run(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> TrialResult:
+        """Present samples one after the other, in one uninterrupted simulation.
+
+        Parameters
+        ----------
+        stimuli : ndarray, shape (n, n_inputs)
+            Rates of the input cells (1/ms, normalised).
+        targets : ndarray, shape (n, n_outputs), or None
+            Potentials towards which the teacher nudges the output cells (mV); None: no teacher.
+        learn : bool
+            Whether plastic weights change.
+
+        Returns
+        -------
+        TrialResult
+
+        Raises
+        ------
+        DivergenceError
+            If a potential or a weight became absurd.
+        """
+        ...
+
+    def get_weights(self) -> Weights:
+        """Present weights."""
+        ...
+
+    def set_weights(self, weights: Weights) -> None:
+        """Set every weight exactly."""
+        ...
+
+
+class DivergenceError(RuntimeError):
+    """A run left the range of meaningful numbers.
+
+    Parameters
+    ----------
+    message : str
+        What became absurd, and its value with unit.
+    trial : int
+        Index of the sample within the call of `Network.run`.
+    """
+
+    def __init__(self, message: str, trial: int) -> None:
+        super().__init__(message)
+        self.trial = trial
+
+
+def build_network(spec: RunSpecification, weights: Weights, seed_sequence: np.random.SeedSequence) -> Network:
+    """Build the network of a run with the backend that its specification names.
+
+    Parameters
+    ----------
+    spec : RunSpecification
+        The run.
+    weights : Weights
+        Initial weights (normalised, mV ms).
+    seed_sequence : numpy.random.SeedSequence
+        Source of the simulator's seed, which lies in 1 ... 2^32 - 1 as NEST demands.
+
+    Returns
+    -------
+    Network
+    """
+    from .spiking import SpikingMicrocircuit  # imports NEST, which need not be there for anything else
+
+    seed = max(1, int(seed_sequence.generate_state(1)[0]))
+    return SpikingMicrocircuit(spec.network, weights, seed)

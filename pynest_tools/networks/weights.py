@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Initial weights, the self-predicting state, and weights on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..errors import UserError
+from ..specification import Microcircuit, NeuronParameters
+from .backend import FloatArray, Weights
+
+
+def weight_shapes(sizes: Sequence[int]) -> dict[str, list[tuple[int, int]]]:
+    """Shape (post, pre) of every weight matrix, by projection and layer.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Cells per layer: inputs, hidden layers, outputs.
+    """
+    layers = range(1, len(sizes))
+    hidden = range(1, len(sizes) - 1)
+    return {
+        "up": [(sizes[k], sizes[k - 1]) for k in layers],
+        "ip": [(sizes[k + 1], sizes[k]) for k in hidden],
+        "pi": [(sizes[k], sizes[k + 1]) for k in hidden],
+        "down": [(sizes[k], sizes[k + 1]) for k in hidden],
+    }
+
+
+def initial_weights(circuit: Microcircuit, rng: np.random.Generator) -> Weights:
+    """Draw all weights uniformly, then make them self-predicting if the circuit asks for it.
+
+    Parameters
+    ----------
+    circuit : Microcircuit
+        Sizes and the range of the initial weights (normalised, mV ms).
+    rng : numpy.random.Generator
+        Source of randomness. `up` and `down` come out the same with and without self-prediction.
+
+    Returns
+    -------
+    Weights
+        Normalised (mV ms), [post, pre].
+    """
+    low, high = circuit.weights.w_min, circuit.weights.w_max
+    shapes = weight_shapes(circuit.sizes)
+    drawn = {
+        name: [rng.uniform(low, high, size=shape) for shape in shapes[name]]
+        for name in ("up", "down", "ip", "pi")
+    }
+    weights = Weights(**drawn)
+    return self_predicting_weights(weights, circuit.neuron) if circuit.weights.self_predicting else weights
+
+
+def self_predicting_weights(weights: Weights, neuron: NeuronParameters) -> Weights:
+    """Set the interneurons' weights so that the circuit predicts its own top-down input.
+
+    In this state, without a target, interneurons copy the next layer's potentials, the apical dendrites
+    stay at rest, and every error is zero, whatever the input.
+
+    Parameters
+    ----------
+    weights : Weights
+        `up` and `down` are kept (normalised, mV ms).
+    neuron : NeuronParameters
+        Conductances of all layers (nS).
+
+    Returns
+    -------
+    Weights
+        The same `up` and `down` with W_pi = -W_down and
+        W_ip = W_up(k+1) * (g_L + g_b) / (g_L + g_b + g_a(k+1)), where g_a = 0 in the output layer:
+        the ratio of the factors with which v_b enters u of the next layer and v^ of the interneuron
+        (Sacramento et al. 2018; Haider et al. 2021).
+    """
+    g_interneuron = neuron.g_L + neuron.g_basal
+    hidden_factor = g_interneuron / (g_interneuron + neuron.g_apical)
+    next_up = weights.up[1:]
+    factors = [hidden_factor] * (len(next_up) - 1) + [1.0]
+    return Weights(
+        up=weights.up,
+        ip=[up * factor for up, factor in zip(next_up, factors, strict=True)],
+        pi=[-down for down in weights.down],
+        down=weights.down,
+    )
+
+
+def save_weights(path: Path, weights: Weights) -> None:
+    """Write weights (normalised, mV ms, [post, pre]) as arrays up_1, up_2, ..., down_1 of an .npz file.
+
+    The file is replaced in one step, so that a crash while writing leaves the former one.
+    """
+    arrays: dict[str, Any] = dict(weights.named())
+    scratch = path.with_name(path.name + ".part")
+    with scratch.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    scratch.replace(path)
+
+
+def load_weights(path: Path, sizes: Sequence[int]) -> Weights:
+    """Read weights written by `save_weights`.
+
+    Parameters
+    ----------
+    path : Path
+        The .npz file.
+    sizes : sequence of int
+        Cells per layer that the weights must fit.
+
+    Returns
+    -------
+    Weights
+        Normalised (mV ms), [post, pre].
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, lacks a matrix, or a matrix has another shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays: dict[str, FloatArray] = {name: archive[name] for name in archive.files}
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
+        raise UserError(f"cannot read the weights {path}: {error}") from error
+    found: dict[str, list[FloatArray]] = {}
+    for projection, shapes in weight_shapes(sizes).items():
+        found[projection] = []
+        for layer, shape in enumerate(shapes, start=1):
+            matrix = arrays.get(f"{projection}_{layer}")
+            if matrix is None or matrix.shape != shape:
+                got = "is missing" if matrix is None else f"has shape {matrix.shape}"
+                raise UserError(
+                    f"{projection}_{layer} in {path} {got}, but sizes {list(sizes)} need {shape} "
+                    "(post, pre); use the weights and the config.toml of the same run"
+                )
+            found[projection].append(matrix)
+    return Weights(**found)

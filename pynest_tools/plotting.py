@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Figures, made from data; nothing is computed or loaded here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
+
+# Okabe & Ito (2008): told apart with every kind of colour vision
+BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
+INK, GREY, PALE = "#333333", "#707070", "#E8E8E8"
+
+TRAINING: dict[str, Any] = {
+    "color": BLUE,
+    "linewidth": 1.2,
+    "zorder": 3,
+    "label": "training samples, as they are learned",
+}
+TEST: dict[str, Any] = {
+    "color": VERMILLION,
+    "linewidth": 1.8,
+    "marker": "o",
+    "markersize": 4,
+    "label": "test",
+}
+APICAL: dict[str, Any] = {"color": GREEN, "linewidth": 1.4}
+
+Records = Sequence[Mapping[str, float]]
+
+
+def training_figure(records: Records, baselines: Mapping[str, float], title: str = "") -> Figure:
+    """Course of a training run: loss, accuracy, apical error.
+
+    Parameters
+    ----------
+    records : sequence of dict
+        Records of a run (`TrainingResult.records`, metrics.jsonl).
+    baselines : dict
+        Accuracies to compare with, by name; each becomes a labelled line.
+    title : str
+        Written above the panels.
+
+    Returns
+    -------
+    Figure
+        Not attached to any window; save it with ``figure.savefig(path)``.
+    """
+    figure = Figure(figsize=(12.0, 3.5), dpi=150)
+    loss, gap, accuracy, labels, apical = figure.subplots(1, 5, width_ratios=(10, 2.2, 10, 4.2, 10))
+    gap.remove()
+    labels.remove()  # room for the names of the baselines
+    figure.subplots_adjust(left=0.06, right=0.985, bottom=0.15, top=0.80, wspace=0.0)
+    last_epoch = max((record["epoch"] for record in records), default=1)
+    for axes, heading, unit in (
+        (loss, "Loss", "mean squared error (mV²)"),
+        (accuracy, "Accuracy", "correct samples (%)"),
+        (apical, "Apical error of hidden cells", "mean |apical potential| (mV)"),
+    ):
+        _tidy(axes, heading, unit)
+        axes.set_xlim(0.0, max(last_epoch, 1))
+
+    _curve(loss, records, "train_loss", TRAINING)
+    _curve(loss, records, "test_loss", TEST)
+    loss.set_yscale("log")
+    low, high = loss.get_ylim()
+    loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100.0 * low else (1.0,)))
+    loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    loss.yaxis.set_minor_formatter(NullFormatter())
+
+    _curve(accuracy, records, "train_accuracy", TRAINING)
+    _curve(accuracy, records, "test_accuracy", TEST)
+    for name, value in baselines.items():
+        accuracy.axhline(value, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+        _beside(accuracy, value, name.replace(" ", "\n"))
+    accuracy.set_ylim(0.0, 1.03)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=None))
+
+    _curve(apical, records, "apical_error", APICAL)
+    apical.set_ylim(bottom=0.0)
+
+    left = loss.get_position().x0
+    figure.text(left, 0.955, title, fontsize=11, color=INK, va="center")
+    figure.legend(
+        *loss.get_legend_handles_labels(), loc="center right", bbox_to_anchor=(0.99, 0.955), ncols=2,
+        frameon=False, fontsize=9, labelcolor=INK,
+    )  # fmt: skip
+    return figure
+
+
+def _tidy(axes: Axes, heading: str, unit: str) -> None:
+    axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=INK)
+    axes.set_xlabel("epoch", fontsize=9, color=INK)
+    axes.set_ylabel(unit, fontsize=9, color=INK)
+    axes.tick_params(which="both", labelsize=8.5, length=3, color=GREY, labelcolor=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
+    axes.grid(axis="y", color=PALE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(GREY)
+
+
+def _curve(axes: Axes, records: Records, key: str, style: Mapping[str, Any]) -> None:
+    points = [(record["epoch"], record[key]) for record in records if key in record]
+    if points:
+        epochs, values = zip(*points, strict=True)
+        axes.plot(epochs, values, clip_on=False, **style)
+
+
+def _beside(axes: Axes, value: float, text: str) -> None:
+    """Label a horizontal line at its right end, outside the axes where no curve runs."""
+    axes.annotate(
+        text, (1.0, value), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+        va="center", fontsize=8, color=GREY, annotation_clip=False, linespacing=0.95,
+    )  # fmt: skip

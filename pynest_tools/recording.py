@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The folder of a run: specification, metrics, summary, weights, figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .specification import RunSpecification
+
+Metrics = dict[str, float]
+
+
+def default_folder(spec: RunSpecification) -> Path:
+    """Folder of a run whose place was not given: runs/<task>-<backend>-seed<seed>."""
+    return Path("runs") / f"{spec.task.name}-{spec.backend}-seed{spec.seed}"
+
+
+class RunFolder:
+    """Names the files of a run and reads and writes the text ones.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; `create` makes a new one.
+
+    Attributes
+    ----------
+    config, metrics, summary, weights, figure : Path
+        The fully resolved specification (TOML); one JSON record per epoch; results (JSON); weights (.npz);
+        the course of training (PNG).
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.toml"
+        self.metrics = self.path / "metrics.jsonl"
+        self.summary = self.path / "summary.json"
+        self.weights = self.path / "weights.npz"
+        self.figure = self.path / "figures" / "training.png"
+
+    @classmethod
+    def create(cls, path: str | Path, spec: RunSpecification, *, overwrite: bool = False) -> RunFolder:
+        """Make the folder of a new run and write its specification.
+
+        Parameters
+        ----------
+        path : str or Path
+            Where; parents are made as needed.
+        spec : RunSpecification
+            The run.
+        overwrite : bool
+            Whether the files of a former run in this folder may be replaced. Other files are left alone.
+
+        Raises
+        ------
+        UserError
+            If the folder holds anything and `overwrite` is false, or cannot be written to.
+        """
+        folder = cls(path)
+        try:
+            if folder.path.is_dir() and any(folder.path.iterdir()) and not overwrite:
+                raise UserError(
+                    f"the output folder {path} is not empty; name another one with --output, "
+                    "or replace the run in it with --overwrite"
+                )
+            folder.figure.parent.mkdir(parents=True, exist_ok=True)
+            for former in (folder.metrics, folder.summary, folder.weights, folder.figure):
+                former.unlink(missing_ok=True)
+            folder.config.write_text(spec.to_toml(), encoding="utf-8")
+            folder.metrics.touch()
+        except OSError as error:
+            raise UserError(
+                f"cannot write to the output folder {path}: {error.strerror or error}; "
+                "name a writable one with --output"
+            ) from error
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Find the folder of an earlier run; raises UserError if it holds none."""
+        folder = cls(path)
+        if not folder.config.is_file():
+            raise UserError(
+                f"{path} is not the folder of a run: it has no {folder.config.name}; "
+                "give the folder that pyramidal train has printed"
+            )
+        return folder
+
+    def append_metrics(self, record: Mapping[str, float]) -> None:
+        """Append the record of an epoch and close the file, so that a crash loses nothing."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(record), allow_nan=False) + "\n")
+
+    def read_metrics(self) -> list[Metrics]:
+        """Records of all epochs; an unfinished last line (a run that was killed) is left out.
+
+        Raises
+        ------
+        UserError
+            If the file cannot be read or holds anything but such records.
+        """
+        try:
+            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            return [json.loads(line) for line in lines if line.endswith("\n")]
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read the metrics {self.metrics}: {error}") from error
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write the results in one step, so that no reader ever sees half of them."""
+        scratch = self.summary.with_name(self.summary.name + ".part")
+        scratch.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        scratch.replace(self.summary)

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What all specification models share: immutable, no unknown keys, readable errors, commented TOML."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import tomlkit
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from tomlkit.container import Container
+from tomlkit.items import Table
+
+COMMENT_COLUMN = 34  # characters before the comments of a written TOML file; longer entries push theirs out
+
+
+class Settings(BaseModel):
+    """Base of every specification model: frozen, unknown keys and non-finite numbers refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dictionary `base` with the entries of `changes` put over it, table by table."""
+    result = dict(base)
+    for key, value in changes.items():
+        below = result.get(key)
+        both_tables = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below, value) if both_tables else value  # type: ignore[arg-type]
+    return result
+
+
+def suggestion(word: str, known: list[str]) -> str:
+    """'; did you mean ...?' for a close match of `word`, else the list of what is known."""
+    close = difflib.get_close_matches(word, known, n=3)
+    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """One sentence per fault: dotted key, what it must be, what was given, what it means.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What pydantic found.
+    model : type
+        The model that was validated; its field descriptions hold meaning, unit and source.
+
+    Returns
+    -------
+    str
+        Sentences, one a line.
+    """
+    return "\n".join(_sentence(fault, model) for fault in error.errors())
+
+
+def _sentence(fault: Any, model: type[BaseModel]) -> str:
+    path, owner, field = _locate(fault["loc"], model)
+    key = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        return f"{key} is not a known key; {suggestion(path[-1], list(owner.model_fields))}"
+    if fault["type"] == "value_error":
+        message = str(fault["ctx"]["error"])
+        return f"{key}: {message}" if key else message
+    meaning = f" ({field.description})" if field is not None and field.description else ""
+    if fault["type"] == "missing":
+        return f"{key} is missing{meaning}"
+    must = fault["msg"].replace("Input should be", "must be", 1)
+    return f"{key} {must}, got {fault['input']!r}{meaning}"
+
+
+def _locate(
+    location: tuple[int | str, ...], model: type[BaseModel]
+) -> tuple[list[str], type[BaseModel], FieldInfo | None]:
+    """Dotted path, model that owns its last key, and that key's field, for pydantic's error location."""
+    path: list[str] = []
+    owner, field = model, None
+    inside: tuple[type[BaseModel], ...] = (model,)
+    for part in location:
+        if isinstance(part, int):
+            path[-1] += f"[{part}]"
+            continue
+        tagged = [m for m in inside if "name" in m.model_fields and m.model_fields["name"].default == part]
+        if tagged:  # pydantic inserts the tag of a discriminated union, which is no key
+            inside = (tagged[0],)
+            continue
+        owner = inside[0]
+        field = owner.model_fields.get(part)
+        path.append(part)
+        inside = _models(field.annotation) if field is not None else ()
+        if not inside:
+            inside = (owner,)
+    return path, owner, field
+
+
+def _models(annotation: Any) -> tuple[type[BaseModel], ...]:
+    candidates = get_args(annotation) or (annotation,)
+    return tuple(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+
+
+def to_toml(settings: BaseModel, title: str) -> str:
+    """TOML text of a model with each field's description (meaning, unit, source) as a comment.
+
+    Parameters
+    ----------
+    settings : BaseModel
+        The model; nested models become tables.
+    title : str
+        Comment of the first line.
+
+    Returns
+    -------
+    str
+        TOML that gives the same model when read.
+    """
+    document = tomlkit.document()
+    document.add(tomlkit.comment(title))
+    document.add(tomlkit.nl())
+    _fill(document, settings)
+    return tomlkit.dumps(document)
+
+
+def _fill(table: Container | Table, settings: BaseModel) -> None:
+    fields = type(settings).model_fields
+    tables = {name: value for name in fields if isinstance(value := getattr(settings, name), BaseModel)}
+    for name, field in fields.items():
+        if name in tables:
+            continue
+        value = getattr(settings, name)
+        item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
+        if field.description:
+            item.comment(field.description)
+            item.trivia.comment_ws = " " * max(2, COMMENT_COLUMN - len(f"{name} = {item.as_string()}"))
+        table.add(name, item)
+    for name, value in tables.items():
+        child = tomlkit.table()
+        if fields[name].description:
+            child.comment(str(fields[name].description))
+        _fill(child, value)
+        table.add(name, child)

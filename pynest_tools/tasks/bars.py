@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bars: tell horizontal, vertical and diagonal bars of 3 x 3 pixels apart (thesis, "bars")."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from ..settings import Settings
+from .samples import Samples, majority_accuracy, one_hot
+
+SIDE = 3  # pixels
+PRESENTATIONS = 3  # of each pattern in an epoch (thesis: 24 samples)
+HORIZONTAL, VERTICAL, DIAGONAL = range(3)
+
+
+class Bars(Settings):
+    """Three horizontal, three vertical and two diagonal bars, to be told apart by kind."""
+
+    name: Literal["bars"] = Field(
+        default="bars", description="3 horizontal, 3 vertical and 2 diagonal bars of 3 x 3 pixels"
+    )
+    lo: float = Field(default=0.1, ge=0.0, description="rate of an input off the bar, 1/ms (thesis)")
+    hi: float = Field(default=1.0, ge=0.0, description="rate of an input on the bar, 1/ms (thesis)")
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of pixels."""
+        return SIDE * SIDE
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes."""
+        return 3
+
+    def test_set(self) -> Samples:
+        """The 8 patterns, once each."""
+        lines = np.eye(SIDE)
+        horizontal = [np.outer(line, np.ones(SIDE)) for line in lines]
+        vertical = [np.outer(np.ones(SIDE), line) for line in lines]
+        diagonal = [lines, lines[::-1]]
+        on = np.array([*horizontal, *vertical, *diagonal]).reshape(-1, self.n_inputs)
+        labels = np.repeat([HORIZONTAL, VERTICAL, DIAGONAL], [SIDE, SIDE, 2])
+        return one_hot(np.where(on > 0, self.hi, self.lo), labels, self.n_outputs)
+
+    def epoch(self, rng: np.random.Generator) -> Samples:
+        """One epoch: each pattern three times, shuffled.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Decides the order.
+        """
+        patterns = self.test_set()
+        order = np.tile(np.arange(len(patterns.labels)), PRESENTATIONS)
+        return patterns.take(rng.permutation(order))
+
+    def baselines(self) -> dict[str, float]:
+        """Accuracy of always answering the most frequent class."""
+        labels = self.test_set().labels
+        return {"chance": majority_accuracy(labels, labels)}
+
+    @staticmethod
+    def default_run() -> dict[str, Any]:
+        """Entries of a `RunSpecification` that suit this task (thesis: 9-30-3 and its table of defaults)."""
+        return {"network": {"sizes": [9, 30, 3]}, "training": {"epochs": 200, "test_interval": 10}}

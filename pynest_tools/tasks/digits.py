@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Digits: scikit-learn's bundled handwritten digits, 8 x 8 pixels (UCI, Alpaydin & Kaynak 1998)."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..settings import Settings
+from .samples import Samples, majority_accuracy, one_hot
+
+LARGEST_PIXEL = 16.0  # pixels of the data set count 0 ... 16
+HELD_OUT = 0.2  # part of each class that is only tested
+
+
+class Digits(Settings):
+    """1797 images of the digits 0 to 9; a fifth of each class is held out for testing."""
+
+    name: Literal["digits"] = Field(
+        default="digits", description="scikit-learn's handwritten digits of 8 x 8 pixels"
+    )
+    lo: float = Field(default=0.1, ge=0.0, description="rate of an input at a white pixel, 1/ms")
+    hi: float = Field(default=1.0, ge=0.0, description="rate of an input at a black pixel, 1/ms")
+    split_seed: int = Field(
+        default=0, ge=0, description="seed of the split; apart from the run's, so that runs compare"
+    )
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of pixels."""
+        return 64
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of classes."""
+        return 10
+
+    def training_set(self) -> Samples:
+        """The images that may be learned."""
+        return self._subset(0)
+
+    def test_set(self) -> Samples:
+        """The held-out images."""
+        return self._subset(1)
+
+    def epoch(self, rng: np.random.Generator) -> Samples:
+        """One epoch: every image of the training set once, shuffled.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Decides the order.
+        """
+        images = self.training_set()
+        return images.take(rng.permutation(len(images.labels)))
+
+    def baselines(self) -> dict[str, float]:
+        """Held-out accuracy of a logistic regression on the same split, and of the most frequent class."""
+        return {"linear classifier": self.linear_accuracy, "chance": self.chance_accuracy}
+
+    @property
+    def linear_accuracy(self) -> float:
+        """Held-out accuracy of scikit-learn's logistic regression, trained on the same training set."""
+        from sklearn.linear_model import LogisticRegression  # slow to import
+
+        train, test = self.training_set(), self.test_set()
+        classifier = LogisticRegression(max_iter=1000).fit(train.stimuli, train.labels)
+        return float(classifier.score(test.stimuli, test.labels))
+
+    @property
+    def chance_accuracy(self) -> float:
+        """Held-out accuracy of always answering the most frequent class of the training set."""
+        return majority_accuracy(self.training_set().labels, self.test_set().labels)
+
+    @staticmethod
+    def default_run() -> dict[str, Any]:
+        """Entries of a `RunSpecification` that suit this task."""
+        return {
+            "network": {
+                "sizes": [64, 100, 10],
+                "neuron": {"psi": 20.0},
+                "trial": {"t_pres": 20.0, "t_learn_on": 8.0, "t_readout_on": 12.0},
+            },
+            "training": {"epochs": 10, "test_interval": 1},
+        }
+
+    def _subset(self, part: int) -> Samples:
+        pixels, labels = _images()
+        chosen = _split(self.split_seed)[part]
+        rates = self.lo + (self.hi - self.lo) * pixels / LARGEST_PIXEL
+        return one_hot(rates[chosen], labels[chosen], self.n_outputs)
+
+
+@cache
+def _images() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """All images (1797, 64), pixels 0 ... 16, and their labels (1797,)."""
+    from sklearn.datasets import load_digits  # slow to import
+
+    data = load_digits()
+    return np.asarray(data.data, dtype=np.float64), np.asarray(data.target, dtype=np.int64)
+
+
+@cache
+def _split(seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the training and of the held-out images, with the same share of each class."""
+    rng = np.random.default_rng(seed)
+    labels = _images()[1]
+    train, test = [], []
+    for digit in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == digit))
+        n_test = round(HELD_OUT * len(members))
+        test.append(members[:n_test])
+        train.append(members[n_test:])
+    return np.concatenate(train), np.concatenate(test)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Settings and fixtures of all tests."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads would disturb each other on shared machines
+os.environ.setdefault("PYNEST_QUIET", "1")
+
+import pytest
+
+from pynest_tools.module import import_nest, install
+
+
+@pytest.fixture
+def nest():
+    """A fresh NEST kernel with the module loaded, h = 0.1 ms, one thread."""
+    kernel = import_nest()
+    kernel.ResetKernel()
+    kernel.verbosity = kernel.VerbosityLevel.ERROR
+    kernel.resolution = 0.1
+    install()
+    return kernel

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Specifications: defaults, refusals with helpful words, TOML."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from pynest_tools.specification import (
+    Microcircuit,
+    NeuronParameters,
+    PlasticityParameters,
+    RunSpecification,
+    SpecificationError,
+)
+from pynest_tools.tasks import TASKS
+
+
+def changed(key, value, task="bars"):
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return RunSpecification.for_task(task, value)
+
+
+def test_defaults_are_those_of_the_thesis():
+    run = RunSpecification.for_task("bars")
+    neuron, plasticity = run.network.neuron, run.network.plasticity
+    assert run.network.sizes == (9, 30, 3)
+    assert (neuron.C_m, neuron.g_L, neuron.g_basal, neuron.g_apical, neuron.g_nudge) == (
+        1,
+        0.03,
+        0.1,
+        0.06,
+        0.06,
+    )
+    assert (neuron.gamma, neuron.beta, neuron.theta, neuron.psi, neuron.t_ref) == (1, 1, 0, 100, 0)
+    assert (run.network.eta_up, run.network.eta_ip, run.network.eta_pi) == ((0.01, 0.003), (0.004,), (0.01,))
+    assert (plasticity.Wmin, plasticity.Wmax) == (-4, 4)
+    assert run.network.trial.between == "reset"
+
+
+def test_one_learning_rate_serves_all_layers():
+    circuit = Microcircuit(sizes=[5, 4, 3, 2], plasticity=PlasticityParameters(eta_up=0.5, eta_ip=[0.1, 0.2]))
+    assert circuit.eta_up == (0.5, 0.5, 0.5)
+    assert circuit.eta_ip == (0.1, 0.2)
+    assert circuit.eta_pi == (0.01, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("network.neuron.g_Leak", 1.0, ["network.neuron.g_Leak is not a known key", "did you mean g_L"]),
+        ("network.nueron", {}, ["network.nueron is not a known key", "did you mean neuron"]),
+        ("task.colour", 1.0, ["task.colour is not a known key", "known are name, lo, hi"]),
+        ("network.neuron.C_m", -1.0, ["network.neuron.C_m must be greater than 0", "got -1.0", "pF"]),
+        ("network.neuron.psi", float("nan"), ["network.neuron.psi must be a finite number", "got nan"]),
+        ("network.neuron.psi", "many", ["network.neuron.psi must be a valid number", "got 'many'"]),
+        ("network.sizes", [9, 0, 3], ["network.sizes[1] must be greater than or equal to 1", "got 0"]),
+        ("network.sizes", [9, 3], ["at least one hidden layer", "[9, 3]"]),
+        ("network.sizes", [8, 30, 3], ["[8, 30, 3] has 8 inputs", "task bars has 9", "first size must be 9"]),
+        ("network.sizes", [9, 30, 4], ["4 outputs", "task bars has 3", "last size must be 3"]),
+        (
+            "network.plasticity.eta_up",
+            [0.1, 0.1, 0.1],
+            ["eta_up has 3 values", "need 2", "a single one for all"],
+        ),
+        ("network.plasticity.eta_pi", -0.1, ["network.plasticity.eta_pi[0] must be greater", "got -0.1"]),
+        ("network.plasticity.Wmin", 5.0, ["Wmin must lie below Wmax", "5.0 and 4.0 mV ms"]),
+        ("network.weights.w_max", 5.0, ["[-5.0, 5.0] mV ms", "Wmax = 4.0"]),
+        ("network.trial.t_pres", 30.0, ["t_readout_on must lie before t_pres = 30.0 ms", "got 35.0 ms"]),
+        ("network.trial.t_pres", 50.05, ["trial.t_pres must be a multiple", "h = 0.1 ms", "got 50.05 ms"]),
+        ("network.trial.between", "relax", ["t_relax must be positive", 'or use between = "keep"']),
+        ("network.trial.t_relax", 1.0, ['t_relax must be 0 with between = "reset"', "got 1.0 ms"]),
+        (
+            "network.trial.between",
+            "rest",
+            ["network.trial.between must be 'keep', 'relax' or 'reset'", "'rest'"],
+        ),
+        ("network.simulation.delay", 0.25, ["simulation.delay must be a multiple", "got 0.25 ms"]),
+        ("network.simulation.delay", 1e-9, ["simulation.delay must be a multiple"]),
+        ("network.simulation.h", 0.0333, ["simulation.h must be a multiple of 0.001 ms"]),
+        ("network.transmission", "rates", ["static weights only", "eta_up, eta_ip and eta_pi to 0"]),
+        ("backend", "rate", ["backend must be 'spiking'", "got 'rate'"]),
+        ("seed", -1, ["seed must be greater than or equal to 0", "got -1"]),
+    ],
+)
+def test_bad_input_is_refused_with_helpful_words(key, value, words):
+    with pytest.raises(SpecificationError) as caught:
+        changed(key, value)
+    message = str(caught.value)
+    assert [word for word in words if word not in message] == [], message
+
+
+def test_unknown_task_suggests_a_known_one():
+    with pytest.raises(SpecificationError, match=r"task 'bar' is unknown; did you mean bars\?"):
+        RunSpecification.for_task("bar")
+
+
+def test_models_refuse_unknown_keys_and_changes():
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        NeuronParameters(C_n=1.0)
+    with pytest.raises(ValidationError, match="frozen"):
+        NeuronParameters().C_m = 2.0
+
+
+def test_times_that_are_no_binary_fractions_are_multiples_of_h():
+    for time in (0.3, 0.7, 1.1, 35.0, 1234567.8):
+        trial = {"t_pres": time, "t_learn_on": 0.0, "t_readout_on": 0.0}
+        assert changed("network.trial", trial).network.trial.t_pres == time
+
+
+def test_rates_with_static_weights_are_allowed():
+    plasticity = {"eta_up": 0.0, "eta_ip": 0.0, "eta_pi": 0.0}
+    run = changed("network", {"transmission": "rates", "plasticity": plasticity})
+    assert run.network.transmission == "rates"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_toml_round_trip_is_exact(task, tmp_path):
+    numbers = {"neuron": {"g_L": 0.1 + 0.2, "psi": 1e-7}, "weights": {"w_min": -1 / 3}}
+    run = RunSpecification.for_task(task, {"seed": 2**63 + 1, "network": numbers})
+    path = tmp_path / "config.toml"
+    path.write_text(run.to_toml())
+    assert RunSpecification.from_toml(path) == run
+
+
+def test_written_toml_tells_meaning_and_unit_of_every_entry():
+    lines = RunSpecification.for_task("bars").to_toml().splitlines()
+    assert any(re.match(r"g_L = 0\.03 +# somatic leak, nS", line) for line in lines)
+    assert [line for line in lines if " = " in line and "#" not in line] == []
+
+
+def test_every_field_has_a_description():
+    def fields(model):
+        for name, value in model:
+            if isinstance(value, BaseModel):
+                yield from fields(value)
+            else:
+                yield name, type(model).model_fields[name].description
+
+    assert [name for name, text in fields(RunSpecification.for_task("digits")) if not text] == []
+
+
+def test_partial_toml_takes_the_tasks_defaults(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text('[task]\nname = "bars"\n[network.neuron]\npsi = 50\n')
+    run = RunSpecification.from_toml(path)
+    assert run == changed("network.neuron.psi", 50.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            '[task]\nname = "bars"\n[network.neuron]\ng_apicl = 1.0\n',
+            "network.neuron.g_apicl is not a known key",
+        ),
+        ("[network]\n", "task.name is missing"),
+        ("[network\n", "is not valid TOML"),
+    ],
+)
+def test_bad_toml_names_file_and_fault(text, words, tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(SpecificationError, match=words) as caught:
+        RunSpecification.from_toml(path)
+    assert "run.toml" in str(caught.value)
+
+
+def test_missing_toml_is_said(tmp_path):
+    with pytest.raises(SpecificationError, match=r"cannot read .*none\.toml"):
+        RunSpecification.from_toml(tmp_path / "none.toml")

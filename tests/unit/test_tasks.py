@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tasks: samples, splits, baselines."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from pynest_tools.specification import RunSpecification
+from pynest_tools.tasks import TASKS, Bars, Digits
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_samples_fit_the_task(name):
+    task = TASKS[name]()
+    for samples in (task.epoch(np.random.default_rng(0)), task.test_set()):
+        n = len(samples.labels)
+        assert samples.stimuli.shape == (n, task.n_inputs)
+        assert samples.targets.shape == (n, task.n_outputs)
+        np.testing.assert_array_equal(samples.targets.argmax(axis=1), samples.labels)
+        np.testing.assert_array_equal(samples.targets.sum(axis=1), 1.0)
+        assert samples.stimuli.min() == task.lo
+        assert samples.stimuli.max() == task.hi
+    assert RunSpecification.for_task(name).task == task
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_order_of_an_epoch_follows_the_seed(name):
+    task = TASKS[name]()
+    first, again, other = (task.epoch(np.random.default_rng(seed)).stimuli for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+
+
+def test_bars_are_eight_patterns_of_three_kinds():
+    images = Bars(lo=0.0).test_set()
+    pixels, labels = images.stimuli, images.labels
+    pictures = {
+        "".join("#" if pixel else "." for pixel in stimulus): label
+        for stimulus, label in zip(pixels, labels, strict=True)
+    }
+    assert pictures == {
+        "###......": 0, "...###...": 0, "......###": 0,
+        "#..#..#..": 1, ".#..#..#.": 1, "..#..#..#": 1,
+        "#...#...#": 2, "..#.#.#..": 2,
+    }  # fmt: skip
+
+
+def test_an_epoch_of_bars_shows_each_pattern_three_times():
+    samples = Bars().epoch(np.random.default_rng(3))
+    patterns, counts = np.unique(samples.stimuli, axis=0, return_counts=True)
+    assert (len(patterns), set(counts)) == (8, {3})
+
+
+def test_bars_chance_is_the_largest_class():
+    assert Bars().baselines() == {"chance": 3 / 8}
+
+
+def test_digits_split_is_disjoint_complete_and_stratified():
+    data = load_digits()
+    task = Digits(lo=0.0, hi=16.0)
+    train, test = task.training_set(), task.test_set()
+    rows = [tuple(row) for row in np.concatenate([train.stimuli, test.stimuli])]
+    assert len(set(rows)) == len(rows) == len(data.data)  # no two images of the set are equal
+    assert sorted(rows) == sorted(map(tuple, data.data))
+    held_out = np.bincount(test.labels) / np.bincount(data.target)
+    np.testing.assert_allclose(held_out, 0.2, atol=0.004)
+
+
+def test_digits_keep_image_and_label_together():
+    data = load_digits()
+    label_of = {tuple(image): label for image, label in zip(data.data, data.target, strict=True)}
+    task = Digits(lo=0.0, hi=16.0)
+    for samples in (task.epoch(np.random.default_rng(5)), task.test_set()):
+        assert [label_of[tuple(image)] for image in samples.stimuli] == list(samples.labels)
+
+
+def test_digits_split_follows_its_own_seed():
+    first, again, other = (Digits(split_seed=seed).test_set().labels for seed in (0, 0, 1))
+    first_images, other_images = (Digits(split_seed=seed).test_set().stimuli for seed in (0, 1))
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(np.bincount(first), np.bincount(other))
+    assert np.any(first_images != other_images)
+
+
+def test_digits_baselines():
+    baselines = Digits().baselines()
+    assert list(baselines) == ["linear classifier", "chance"]
+    assert 0.93 < baselines["linear classifier"] < 0.99
+    assert 0.09 < baselines["chance"] < 0.11

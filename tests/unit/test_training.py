@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The training loop, with a network that needs no simulator."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pynest_tools.networks.backend import DivergenceError, TrialResult
+from pynest_tools.networks.weights import load_weights
+from pynest_tools.recording import RunFolder
+from pynest_tools.specification import RunSpecification
+from pynest_tools.summary import summarise
+from pynest_tools.training import TrainingResult, evaluate, train
+
+
+def bars(epochs=7, test_interval=3, **entries):
+    training = {"epochs": epochs, "test_interval": test_interval}
+    return RunSpecification.for_task("bars", {"training": training, **entries})
+
+
+def result_with(accuracies, interval=10):
+    records = [{"epoch": interval * n, "test_accuracy": value} for n, value in enumerate(accuracies)]
+    return TrainingResult(None, {}, records=records)
+
+
+def without_wall(records):
+    return [{key: value for key, value in record.items() if key != "wall_s"} for record in records]
+
+
+def test_tests_before_between_and_at_the_end(networks):
+    result = train(bars())
+    assert [record["epoch"] for record in result.records] == list(range(8))
+    assert [record["epoch"] for record in result.records if "test_loss" in record] == [0, 3, 6, 7]
+    assert all(
+        set(record) >= {"train_loss", "train_accuracy", "apical_error"} for record in result.records[1:]
+    )
+    assert result.epochs == 7
+
+
+def test_no_epochs_means_one_test(networks):
+    result = train(bars(epochs=0))
+    assert [set(record) for record in result.records] == [{"epoch", "test_loss", "test_accuracy", "wall_s"}]
+
+
+@pytest.mark.parametrize(
+    ("chunk_samples", "trained"),
+    [
+        (1000, [72, 72, 24]),  # all epochs up to the next test at once
+        (50, [48, 24, 48, 24, 24]),  # two epochs of 24 fit
+        (20, [20, 4] * 7),  # an epoch does not fit
+    ],
+)
+def test_chunks_are_bounded_and_end_at_tests(networks, chunk_samples, trained):
+    networks.prepare["chunk_samples"] = chunk_samples
+    train(bars())
+    calls = networks[0].calls
+    assert [n for n, _, learn in calls if learn] == trained
+    assert all(teacher == learn for _, teacher, learn in calls)
+    assert sum(n for n, _, learn in calls if not learn) == 8 * 4
+
+
+def test_results_do_not_depend_on_chunks(networks):
+    runs = []
+    for chunk_samples in (1000, 24, 7):
+        networks.prepare["chunk_samples"] = chunk_samples
+        runs.append(without_wall(train(bars()).records))
+    assert runs[0] == runs[1] == runs[2]
+
+
+def test_seeds_make_runs_reproducible_and_different(networks):
+    first, again, other = (train(bars(seed=seed)) for seed in (1, 1, 2))
+    assert without_wall(first.records) == without_wall(again.records)
+    assert without_wall(first.records) != without_wall(other.records)
+    np.testing.assert_array_equal(first.weights.up[0], again.weights.up[0])
+    assert np.any(first.weights.up[0] != other.weights.up[0])
+    assert networks[0].seed == networks[1].seed != networks[2].seed
+
+
+def test_it_learns_and_tells_progress(networks):
+    seen = []
+    result = train(bars(epochs=100), on_progress=lambda epochs, test: seen.append((epochs, test)))
+    assert result.last_test["test_accuracy"] == 1.0
+    assert result.last_test["test_loss"] < 0.05 < result.records[0]["test_loss"]
+    assert [epochs for epochs, _ in seen] == sorted(epochs for epochs, _ in seen)
+    assert seen[0][0] == 0
+    assert seen[-1][0] == 100
+    assert seen[-1][1]["test_accuracy"] == 1.0
+
+
+def test_test_loss_is_of_the_output_and_train_loss_of_the_prediction(networks):
+    def run(stimuli, targets, *, learn):
+        ones = np.ones((len(stimuli), 3))
+        return TrialResult(output=2.0 * ones, prediction=3.0 * ones, apical_error=np.full(len(stimuli), 0.25))
+
+    networks.prepare["run"] = run
+    test, epoch = train(bars(epochs=1)).records
+    assert test["test_loss"] == pytest.approx((1 + 2 * 4) / 3)
+    assert epoch["train_loss"] == pytest.approx((4 + 2 * 9) / 3)
+    assert epoch["apical_error"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "stable"),
+    [([0.5, 1.0, 1.0], 10), ([1.0, 0.9, 1.0], 20), ([1.0, 1.0], 0), ([1.0, 0.9], None), ([], None)],
+)
+def test_stable_from_epoch(accuracies, stable):
+    assert result_with(accuracies).stable_from_epoch == stable
+
+
+def test_python_share_is_what_the_simulator_did_not_take():
+    assert TrainingResult(None, {}, wall_s=4.0, simulation_s=3.0).python_share == 0.25
+
+
+def test_the_folder_keeps_everything(networks, tmp_path):
+    spec = bars()
+    folder = RunFolder.create(tmp_path, spec)
+    result = train(spec, folder)
+    summary = json.loads(folder.summary.read_text())
+    assert folder.read_metrics() == result.records
+    assert summary == summarise(spec, result)
+    assert set(summary) >= {
+        "task", "backend", "seed", "epochs", "test_accuracy", "test_loss", "stable_from_epoch", "wall_s",
+        "python_share", "versions", "baselines",
+    }  # fmt: skip
+    assert (summary["task"], summary["backend"], summary["epochs"]) == ("bars", "spiking", 7)
+    assert set(summary["versions"]) == {"python", "numpy", "nest", "nestml", "pynest_tools"}
+    assert (summary["interrupted"], summary["diverged"]) == (False, None)
+    kept = load_weights(folder.weights, spec.network.sizes)
+    np.testing.assert_array_equal(kept.up[0], result.weights.up[0])
+
+
+def test_ctrl_c_keeps_what_was_reached(networks, failing, tmp_path):
+    failing(at=5 * 24 + 7, by="ctrl-c")
+    networks.prepare["chunk_samples"] = 24
+    folder = RunFolder.create(tmp_path, bars())
+    result = train(bars(), folder)
+    summary = json.loads(folder.summary.read_text())
+    assert result.interrupted
+    assert (summary["interrupted"], summary["epochs"], summary["tested_after_epoch"]) == (True, 5, 3)
+    assert [record["epoch"] for record in folder.read_metrics()] == [0, 1, 2, 3, 4, 5]
+    assert folder.weights.is_file()
+
+
+@pytest.mark.parametrize("chunk_samples", [1000, 10])
+def test_divergence_names_epoch_and_sample(networks, failing, tmp_path, chunk_samples):
+    failing(at=4 * 24 + 16, by="divergence")
+    networks.prepare["chunk_samples"] = chunk_samples
+    folder = RunFolder.create(tmp_path, bars())
+    result = train(bars(), folder)
+    assert result.diverged == "epoch 5, sample 17 of 24: V_soma of hidden cell 3 is 1e9 mV"
+    assert json.loads(folder.summary.read_text())["diverged"] == result.diverged
+    assert result.last_test["epoch"] == 3
+    assert folder.weights.is_file()
+
+
+def test_numbers_that_are_not_finite_are_a_divergence(networks):
+    train(bars(epochs=0))
+    network = networks[0]
+    network.map[1, 0] = np.nan
+    with pytest.raises(DivergenceError, match="not a finite number") as caught:
+        evaluate(network, bars().task.test_set())
+    assert caught.value.trial == 0
