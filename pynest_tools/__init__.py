@@ -1,4 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Dendritic cortical microcircuits that learn with spikes, in stock NEST."""
+"""Spiking cortical microcircuits with multi-compartment pyramidal neurons that learn, in stock NEST.
+
+`install` loads the NEST module; `RunSpecification` and `train` run an experiment; ``pyramidal`` is the command line.
+"""
 
 __version__ = "0.1.0"
+
+from .module import ModuleError, install
+from .specification import Microcircuit, RunSpecification
+from .training import TrainingResult, train
+
+__all__ = ["Microcircuit", "ModuleError", "RunSpecification", "TrainingResult", "install", "train"]

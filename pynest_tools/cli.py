@@ -70,15 +70,9 @@ def main() -> None:
 @click.option("--seed", type=int, help="Seed of weights, order of samples, and spikes.")
 @click.option("--epochs", type=int, help="Epochs of training.")
 @click.option("--threads", type=int, help="Threads of the simulator.")
-@click.option(
-    "--config", type=click.Path(path_type=Path), help="TOML file with entries that differ from the defaults."
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One entry, e.g. network.neuron.psi=50."
-)
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-BACKEND-seedSEED]."
-)
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with entries that differ from the defaults.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One entry, e.g. network.neuron.psi=50.")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-BACKEND-seedSEED].")
 @click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.")
 def train(
     task: str,

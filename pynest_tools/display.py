@@ -66,9 +66,7 @@ def result_table(result: TrainingResult) -> Table:
     stable = result.stable_from_epoch
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
     if test is not None:
-        table.add_row(
-            "test accuracy", f"[bold]{test['test_accuracy']:.1%}[/bold]", f"after epoch {test['epoch']:.0f}"
-        )
+        table.add_row("test accuracy", f"[bold]{test['test_accuracy']:.1%}[/bold]", f"after epoch {test['epoch']:.0f}")
         for name, value in result.baselines.items():
             table.add_row(f"  {name}", f"{value:.1%}", "for comparison")
         table.add_row("test loss", f"{test['test_loss']:.4g} mV²", "mean squared error")

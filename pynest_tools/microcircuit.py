@@ -38,9 +38,7 @@ class NeuronParameters(Settings):
 
     C_m: float = Field(default=1.0, gt=0.0, description="somatic capacitance, pF (thesis)")
     g_L: float = Field(default=0.03, gt=0.0, description="somatic leak, nS (thesis)")
-    g_basal: float = Field(
-        default=0.1, gt=0.0, description="coupling of the basal dendrite to the soma, nS (thesis)"
-    )
+    g_basal: float = Field(default=0.1, gt=0.0, description="coupling of the basal dendrite to the soma, nS (thesis)")
     g_apical: float = Field(
         default=0.06,
         ge=0.0,
@@ -51,12 +49,8 @@ class NeuronParameters(Settings):
         ge=0.0,
         description="nudging by a partner (interneurons) or teacher (outputs), nS (thesis)",
     )
-    tau_basal: float = Field(
-        default=1.0, gt=0.0, description="time constant of the basal dendrite, ms (thesis)"
-    )
-    tau_apical: float = Field(
-        default=1.0, gt=0.0, description="time constant of the apical dendrite, ms (thesis)"
-    )
+    tau_basal: float = Field(default=1.0, gt=0.0, description="time constant of the basal dendrite, ms (thesis)")
+    tau_apical: float = Field(default=1.0, gt=0.0, description="time constant of the apical dendrite, ms (thesis)")
     gamma: float = Field(default=1.0, gt=0.0, description="scale of the transfer function, 1/ms (thesis)")
     beta: float = Field(default=1.0, gt=0.0, description="steepness of the transfer function, 1/mV (thesis)")
     theta: float = Field(default=0.0, description="threshold of the transfer function, mV (thesis)")
@@ -87,9 +81,7 @@ class PlasticityParameters(Settings):
         default=(0.01,), description="learning rate of pi, one per hidden layer or one for all, ms (thesis)"
     )
     tau_s: float = Field(default=1.0, gt=0.0, description="decay of the presynaptic trace, ms (thesis)")
-    tau_Delta: float = Field(
-        default=1.0, gt=0.0, description="low-pass filter of the weight change, ms (thesis)"
-    )
+    tau_Delta: float = Field(default=1.0, gt=0.0, description="low-pass filter of the weight change, ms (thesis)")
     Wmin: float = Field(default=-4.0, description="smallest plastic weight, normalised, mV ms (thesis)")
     Wmax: float = Field(default=4.0, description="largest plastic weight, normalised, mV ms (thesis)")
 
@@ -142,13 +134,10 @@ class TrialParameters(Settings):
                     "its window would be empty"
                 )
         if self.between == "relax" and self.t_relax == 0.0:
-            raise ValueError(
-                't_relax must be positive with between = "relax", got 0.0 ms; or use between = "keep"'
-            )
+            raise ValueError('t_relax must be positive with between = "relax", got 0.0 ms; or use between = "keep"')
         if self.between != "relax" and self.t_relax > 0.0:
             raise ValueError(
-                f't_relax must be 0 with between = "{self.between}", got {self.t_relax} ms; '
-                'or use between = "relax"'
+                f't_relax must be 0 with between = "{self.between}", got {self.t_relax} ms; or use between = "relax"'
             )
         return self
 
@@ -158,9 +147,7 @@ class SimulationParameters(Settings):
 
     h: float = Field(default=0.1, gt=0.0, description="time step, ms (thesis)")
     delay: float = Field(default=0.1, gt=0.0, description="delay of every synapse, ms (thesis)")
-    threads: int = Field(
-        default=1, ge=1, description="threads of the simulator; results with spikes depend on it"
-    )
+    threads: int = Field(default=1, ge=1, description="threads of the simulator; results with spikes depend on it")
 
 
 class Microcircuit(Settings):
@@ -199,9 +186,7 @@ class Microcircuit(Settings):
     @model_validator(mode="after")
     def _layers(self) -> Microcircuit:
         if len(self.sizes) < 3:
-            raise ValueError(
-                f"sizes must name inputs, at least one hidden layer, and outputs, got {list(self.sizes)}"
-            )
+            raise ValueError(f"sizes must name inputs, at least one hidden layer, and outputs, got {list(self.sizes)}")
         layers = {"eta_up": self.n_hidden + 1, "eta_ip": self.n_hidden, "eta_pi": self.n_hidden}
         for name, wanted in layers.items():
             given = getattr(self.plasticity, name)
@@ -246,8 +231,7 @@ class Microcircuit(Settings):
         for name, time in times.items():
             if not _is_multiple(time, h):
                 raise ValueError(
-                    f"{name} must be a multiple of the time step simulation.h = {h} ms, got {time} ms; "
-                    "change either"
+                    f"{name} must be a multiple of the time step simulation.h = {h} ms, got {time} ms; change either"
                 )
         return self
 

@@ -10,13 +10,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .errors import UserError
+
 LIBRARY_NAME = "pyramidalmodule.so"
 DISTRIBUTION = "nest-pyramidal"
 NEST_VERSION = "3.10.0"
 REINSTALL = "pip install --force-reinstall --no-deps ."
 
 
-class ModuleError(RuntimeError):
+class ModuleError(UserError, RuntimeError):
     """pyramidalmodule cannot be loaded; the message says why and what to do."""
 
 

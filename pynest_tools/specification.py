@@ -107,9 +107,7 @@ class RunSpecification(Settings):
 
     def to_toml(self) -> str:
         """The complete run as TOML, each entry with its meaning and unit; `from_toml` gives the same run."""
-        return to_toml(
-            self, title="A run of pynest_tools. Weights and learning rates are normalised, as for rates."
-        )
+        return to_toml(self, title="A run of pynest_tools. Weights and learning rates are normalised, as for rates.")
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -127,7 +125,5 @@ def task_name(entries: Mapping[str, Any]) -> str:
     task = entries.get("task")
     name = task.get("name") if isinstance(task, Mapping) else None
     if not isinstance(name, str):
-        raise SpecificationError(
-            f'task.name is missing; state the task, e.g. name = "{next(iter(TASKS))}" in [task]'
-        )
+        raise SpecificationError(f'task.name is missing; state the task, e.g. name = "{next(iter(TASKS))}" in [task]')
     return name

@@ -133,9 +133,7 @@ def evaluate(network: Network, samples: Samples) -> Metrics:
 class _Loop:
     """The loop's state: what it needs at every step, and the clock."""
 
-    def __init__(
-        self, spec: RunSpecification, folder: RunFolder | None, on_progress: Progress | None
-    ) -> None:
+    def __init__(self, spec: RunSpecification, folder: RunFolder | None, on_progress: Progress | None) -> None:
         weight_seed, order_seed, simulator_seed = np.random.SeedSequence(spec.seed).spawn(3)
         weights = initial_weights(spec.network, np.random.default_rng(weight_seed))
         self.order = np.random.default_rng(order_seed)
@@ -183,9 +181,7 @@ class _Loop:
                 self._report(done + presented / size)
         except DivergenceError as error:
             epoch, sample = done + 1 + error.trial // size, error.trial % size + 1
-            raise DivergenceError(
-                f"epoch {epoch}, sample {sample} of {size}: {error}", error.trial
-            ) from error
+            raise DivergenceError(f"epoch {epoch}, sample {sample} of {size}: {error}", error.trial) from error
         prediction = np.concatenate([trial.prediction for trial in trials])
         apical_error = np.concatenate([trial.apical_error for trial in trials])
         return [

@@ -26,7 +26,7 @@ def code_generator_options(synapses: list[str]) -> dict:
         "solver": "numeric",  # the models have no differential equations: their update blocks state the step
         "neuron_parent_class": "DendriticErrorArchivingNode",
         "neuron_parent_class_include": "dendritic_error_archiving_node.h",
-        "weight_variable": {name: "w" for name in synapses},
+        "weight_variable": dict.fromkeys(synapses, "w"),
         "templates": {
             "path": str(TEMPLATES),
             "model_templates": {
@@ -35,7 +35,10 @@ def code_generator_options(synapses: list[str]) -> dict:
                     "@NEURON_NAME@.archiving.cpp.jinja2",
                     "@NEURON_NAME@.archiving.h.jinja2",
                 ],
-                "synapse": [str(STOCK_TEMPLATES / "@SYNAPSE_NAME@.h.jinja2"), "@SYNAPSE_NAME@.stepping.h.jinja2"],
+                "synapse": [
+                    str(STOCK_TEMPLATES / "@SYNAPSE_NAME@.h.jinja2"),
+                    "@SYNAPSE_NAME@.stepping.h.jinja2",
+                ],
             },
             "module_templates": [
                 str(STOCK_TEMPLATES / "setup" / "@MODULE_NAME@.h.jinja2"),
@@ -61,7 +64,9 @@ def main(model_dir: str, output_dir: str, module: str, *expected: str) -> None:
     )
     missing = [name for name in expected if not Path(name).exists()]
     if failed or missing:
-        sys.exit(f"pynestml could not generate the models; see its messages above. Missing: {', '.join(missing) or 'none'}")
+        sys.exit(
+            f"pynestml could not generate the models; see its messages above. Missing: {', '.join(missing) or 'none'}"
+        )
 
 
 if __name__ == "__main__":

@@ -51,8 +51,7 @@ def initial_weights(circuit: Microcircuit, rng: np.random.Generator) -> Weights:
     low, high = circuit.weights.w_min, circuit.weights.w_max
     shapes = weight_shapes(circuit.sizes)
     drawn = {
-        name: [rng.uniform(low, high, size=shape) for shape in shapes[name]]
-        for name in ("up", "down", "ip", "pi")
+        name: [rng.uniform(low, high, size=shape) for shape in shapes[name]] for name in ("up", "down", "ip", "pi")
     }
     weights = Weights(**drawn)
     return self_predicting_weights(weights, circuit.neuron) if circuit.weights.self_predicting else weights

@@ -20,9 +20,7 @@ HELD_OUT = 0.2  # part of each class that is only tested
 class Digits(Settings):
     """1797 images of the digits 0 to 9; a fifth of each class is held out for testing."""
 
-    name: Literal["digits"] = Field(
-        default="digits", description="scikit-learn's handwritten digits of 8 x 8 pixels"
-    )
+    name: Literal["digits"] = Field(default="digits", description="scikit-learn's handwritten digits of 8 x 8 pixels")
     lo: float = Field(default=0.1, ge=0.0, description="rate of an input at a white pixel, 1/ms")
     hi: float = Field(default=1.0, ge=0.0, description="rate of an input at a black pixel, 1/ms")
     split_seed: int = Field(

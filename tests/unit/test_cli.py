@@ -60,9 +60,7 @@ def test_train_evaluate_plot(pyramidal, networks, tmp_path):
 
 
 def test_sources_of_the_specification_and_their_order(pyramidal, networks, tmp_path):
-    (tmp_path / "my.toml").write_text(
-        "seed = 5\n[training]\nepochs = 9\n[network.neuron]\npsi = 50\nbeta = 2\n"
-    )
+    (tmp_path / "my.toml").write_text("seed = 5\n[training]\nepochs = 9\n[network.neuron]\npsi = 50\nbeta = 2\n")
     arguments = ["--config", "my.toml", "--set", "network.neuron.psi=25", "--set", "seed=6", "--seed", "7"]
     arguments += ["--set", "network.trial.between=keep", "--set", "network.plasticity.eta_ip=[0.1]"]
     result = pyramidal("train", "bars", *arguments, "--epochs", "1", "--threads", "2", "--output", "out")
@@ -146,6 +144,4 @@ def test_nothing_but_a_backend_imports_nest():
 
 def test_the_package_runs_as_a_module():
     command = [sys.executable, "-m", "pynest_tools", "--version"]
-    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith(
-        "pyramidal, version"
-    )
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("pyramidal, version")

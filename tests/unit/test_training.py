@@ -34,9 +34,7 @@ def test_tests_before_between_and_at_the_end(networks):
     result = train(bars())
     assert [record["epoch"] for record in result.records] == list(range(8))
     assert [record["epoch"] for record in result.records if "test_loss" in record] == [0, 3, 6, 7]
-    assert all(
-        set(record) >= {"train_loss", "train_accuracy", "apical_error"} for record in result.records[1:]
-    )
+    assert all(set(record) >= {"train_loss", "train_accuracy", "apical_error"} for record in result.records[1:])
     assert result.epochs == 7
 
 

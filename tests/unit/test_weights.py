@@ -22,9 +22,7 @@ def softplus(u):
 
 
 def test_shapes_are_post_by_pre():
-    shapes = {
-        name: matrix.shape for name, matrix in initial_weights(circuit(), np.random.default_rng(0)).named()
-    }
+    shapes = {name: matrix.shape for name, matrix in initial_weights(circuit(), np.random.default_rng(0)).named()}
     assert shapes == {
         "up_1": (6, 4), "up_2": (5, 6), "up_3": (3, 5),
         "ip_1": (5, 6), "ip_2": (3, 5),
@@ -34,9 +32,7 @@ def test_shapes_are_post_by_pre():
 
 
 def test_weights_are_uniform_and_follow_the_seed():
-    large = Microcircuit(
-        sizes=[100, 100, 10], weights=InitialWeights(w_min=-0.5, w_max=2.0, self_predicting=False)
-    )
+    large = Microcircuit(sizes=[100, 100, 10], weights=InitialWeights(w_min=-0.5, w_max=2.0, self_predicting=False))
     first, again, other = (initial_weights(large, np.random.default_rng(seed)).up[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
@@ -88,9 +84,7 @@ def test_weights_come_back_from_disk(tmp_path):
 def test_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "weights.npz"
     save_weights(path, initial_weights(circuit(), np.random.default_rng(2)))
-    with pytest.raises(
-        UserError, match=r"up_1 in .* has shape \(6, 4\), but sizes \[9, 30, 3\] need \(30, 9\)"
-    ):
+    with pytest.raises(UserError, match=r"up_1 in .* has shape \(6, 4\), but sizes \[9, 30, 3\] need \(30, 9\)"):
         load_weights(path, (9, 30, 3))
     with pytest.raises(UserError, match=r"up_4 in .* is missing"):
         load_weights(path, (*SIZES, 3))
