@@ -132,7 +132,7 @@ DendriticErrorArchivingNode::clear_signals()
 bool
 DendriticErrorArchivingNode::begin_trial_from_rest_()
 {
-  last_reset_ = now_;
+  last_reset_ = Time( Time::step( now_ ) );
   clear_signals();
   for ( Compartment& c : compartments_ )
   {
@@ -185,11 +185,12 @@ DendriticErrorArchivingNode::receive_( EventT& e, SignalBuffer& buffer, const do
 {
   const long origin = kernel().simulation_manager.get_slice_origin().get_steps();
   long stamp = origin - kernel().connection_manager.get_min_delay();  // of the first value, less 1: the slice before
+  const long last_reset = last_reset_.get_steps();
   const double weight = e.get_weight() * factor;
   for ( auto it = e.begin(); it != e.end(); )
   {
     const double value = e.get_coeffvalue( it );  // advances it
-    if ( ++stamp > last_reset_ )
+    if ( ++stamp > last_reset )
     {
       buffer.add( stamp - 1 + e.get_delay_steps(), weight * value );
     }

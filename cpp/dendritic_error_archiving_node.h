@@ -118,11 +118,11 @@ protected:
   //! Called by init_buffers_().
   void clear_signals();
 
-  //! Whether an event emitted at this time (steps) was lost in a reset.
+  //! Whether an event emitted at this time was lost in a reset.
   bool
   is_lost( const Time& stamp ) const
   {
-    return stamp.get_steps() <= last_reset_;
+    return stamp <= last_reset_;
   }
 
   //! Begin the step that begins at time now (steps); true if the neuron has to return to rest.
@@ -246,7 +246,7 @@ private:
   long readout_steps_ = 0;                                     //!< steps in it so far
   std::array< std::vector< double >, NUM_COMPARTMENTS > readout_;  //!< means of the trials (mV)
   long now_ = 0;                                               //!< time at which the present step begins (steps)
-  long last_reset_ = 0;                                        //!< time of the last reset (steps)
+  Time last_reset_;                                            //!< time of the last reset
 };
 
 }  // namespace nest

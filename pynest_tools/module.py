@@ -45,7 +45,8 @@ def library_path() -> Path:
         if candidate.is_file():
             return candidate.resolve()
     raise ModuleError(
-        f"{LIBRARY_NAME} is not built, looked for {', '.join(map(str, candidates))}: run `pip install .` in the project's folder"
+        f"{LIBRARY_NAME} is not built, looked for {', '.join(map(str, candidates))}: "
+        "run `pip install .` in the project's folder"
     )
 
 
@@ -88,7 +89,9 @@ def install() -> None:
         # NEST reports a library that cannot be linked as "file not found"; the loader itself names the missing symbol
         _ctypes.dlclose(ctypes.CDLL(str(path), mode=os.RTLD_NOW)._handle)
     except OSError as error:
-        raise ModuleError(f"{path} was built for another NEST ({error}): build it again with `{REINSTALL}`") from error
+        raise ModuleError(
+            f"{path} was built for another NEST ({error}): build it again with `{REINSTALL}` in the project's folder"
+        ) from error
     try:
         nest.Install(str(path))
     except nest.NESTError as error:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a NEST extension module has to know about the NEST that an interpreter finds.
 
-NEST's own answers, ``nest-config`` and ``nest.build_info``, name the machine on which a wheel was built. So the installed files are
-looked at, without importing NEST. CMake runs this file as a script; it therefore uses nothing but the standard library.
+NEST's own answers, ``nest-config`` and ``nest.build_info``, name the machine on which a wheel was built. So the
+installed files are looked at, without importing NEST. CMake runs this file as a script; it therefore uses nothing
+but the standard library.
 """
 
 from __future__ import annotations

@@ -189,5 +189,5 @@ class SpikingMicrocircuit:
 
     def _read_out(self, cells: Any, potential: str) -> FloatArray:
         """Means over the read-out windows, shape (n_samples, n_cells) (mV)."""
-        means: FloatArray = np.array(cells.get(f"readout_{potential}"))  # of a single cell: one dimension
-        return np.atleast_2d(means).T
+        means: FloatArray = np.array(cells.get(f"readout_{potential}"), dtype=np.float64, ndmin=2)
+        return np.transpose(means)
