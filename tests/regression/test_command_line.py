@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The installed command, as a user meets it: processes, signals, messages, exit codes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+SHORT = [
+    "--set",
+    "network.trial.t_pres=10.0",
+    "--set",
+    "network.trial.t_learn_on=5.0",
+    "--set",
+    "network.trial.t_readout_on=8.0",
+]
+
+
+def pyramidal(*arguments, env=None, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "pynest_tools", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | (env or {}),
+        cwd=cwd,
+        timeout=300,
+        check=False,
+    )
+
+
+def metrics(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_train_evaluate_plot(tmp_path):
+    folder = tmp_path / "run"
+    trained = pyramidal("train", "bars", "--epochs", 2, "--seed", 3, "--output", folder, *SHORT)
+    assert trained.returncode == 0, trained.stderr
+    assert "test accuracy" in trained.stdout
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["task"] == "bars"
+    assert summary["backend"] == "spiking"
+    assert summary["seed"] == 3
+    assert summary["epochs"] == 2
+    assert 0.0 <= summary["python_share"] < 1.0
+    assert summary["versions"]["nest"] == "3.10.0"
+    assert [record["epoch"] for record in metrics(folder)] == [0, 1, 2]
+    figure = folder / "figures" / "training.png"
+    assert figure.stat().st_size > 10_000
+    figure.unlink()
+    assert pyramidal("plot", folder).returncode == 0
+    assert figure.exists()
+    evaluated = pyramidal("evaluate", folder)
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert "test accuracy" in evaluated.stdout
+
+
+def test_same_seed_same_metrics(tmp_path):
+    records = []
+    for name in ("a", "b"):
+        assert pyramidal("train", "bars", "--epochs", 2, "--output", tmp_path / name, *SHORT).returncode == 0
+        records.append([{k: v for k, v in record.items() if k != "wall_s"} for record in metrics(tmp_path / name)])
+    assert records[0] == records[1]
+
+
+def test_existing_folder_is_not_overwritten(tmp_path):
+    folder = tmp_path / "run"
+    assert pyramidal("train", "bars", "--epochs", 1, "--output", folder, *SHORT).returncode == 0
+    before = (folder / "metrics.jsonl").read_bytes()
+    again = pyramidal("train", "bars", "--epochs", 1, "--output", folder, *SHORT)
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr
+    assert "Traceback" not in again.stderr
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_interrupt_keeps_what_was_reached(tmp_path):
+    folder = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pynest_tools", "train", "bars", "--epochs", "100000", "--output", str(folder), *SHORT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "metrics.jsonl").exists() or len(metrics(folder)) < 3:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted after epoch" in errors
+    assert "Traceback" not in errors
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["interrupted"] is True
+    assert summary["epochs"] == metrics(folder)[-1]["epoch"] >= 2
+    assert (folder / "weights.npz").exists()
+    assert pyramidal("evaluate", folder).returncode == 0
+
+
+def test_diverging_run_stops_and_says_where(tmp_path):
+    folder = tmp_path / "run"
+    wild = [
+        "--set",
+        "network.plasticity.eta_up=500.0",
+        "--set",
+        "network.plasticity.Wmax=1e9",
+        "--set",
+        "network.plasticity.Wmin=-1e9",
+    ]
+    run = pyramidal("train", "bars", "--epochs", 20, "--output", folder, *SHORT, *wild)
+    assert run.returncode == 1
+    message = " ".join(run.stderr.split())
+    assert "the network diverge" in message
+    assert "epoch 1, sample" in message
+    assert "V_prospective" in message or "prospective potential of pyramidal_neuron" in message
+    assert "mV" in message
+    assert "Traceback" not in run.stderr
+    assert json.loads((folder / "summary.json").read_text())["diverged"]
+
+
+def test_missing_module(tmp_path):
+    nowhere = {"PYRAMIDAL_MODULE": str(tmp_path / "nothing.so")}
+    run = pyramidal("train", "bars", "--epochs", 1, "--output", tmp_path / "run", env=nowhere)
+    assert run.returncode == 2
+    assert "is not built" in run.stderr
+    assert "pip install ." in run.stderr
+    assert "Traceback" not in run.stderr
+    doctor = pyramidal("doctor", env=nowhere)
+    assert doctor.returncode == 1
+    assert "pip install ." in doctor.stdout
+
+
+def test_module_of_another_nest(tmp_path):
+    """A library that asks for a symbol that NEST does not have is refused, and the interpreter lives."""
+    source = tmp_path / "other.cpp"
+    source.write_text('extern "C" void a_symbol_of_another_nest(); void* module = (void*)a_symbol_of_another_nest;\n')
+    library = tmp_path / "pyramidalmodule.so"
+    subprocess.run(["g++", "-shared", "-fPIC", "-Wl,-z,now", str(source), "-o", str(library)], check=True)
+    run = pyramidal("doctor", env={"PYRAMIDAL_MODULE": str(library)})
+    assert run.returncode == 1
+    message = " ".join(run.stdout.split())
+    assert "built for another NEST" in message
+    assert "a_symbol_of_another_nest" in message
+    assert "pip install --force-reinstall" in message
+
+
+def test_doctor():
+    run = pyramidal("doctor")
+    assert run.returncode == 0, run.stdout + run.stderr
+    for word in ("python", "NEST", "MPI", "ABI", "module", "the synapse learned"):
+        assert word in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "bars", "--set", "network.neuron.psy=5"], "did you mean psi"),
+        (["train", "bars", "--set", "network.sizes=[9, 30, 4]"], "the last size must be 3"),
+        (["train", "bars", "--set", "network.plasticity.tau_s=-1.0"], "network.plasticity.tau_s"),
+        (["train", "chess"], "chess"),
+        (["evaluate", "no/such/run"], "no/such/run"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, arguments, message):
+    run = pyramidal(*arguments, cwd=tmp_path)
+    assert run.returncode == 2
+    assert message in " ".join(run.stderr.split())
+    assert "Traceback" not in run.stderr

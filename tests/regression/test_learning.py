@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whole training runs, as in the README."""
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+SEEDS = range(1, 6)
+
+
+def train(folder, *arguments):
+    command = [sys.executable, "-m", "pynest_tools", "train", *map(str, arguments), "--output", str(folder)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return json.loads((folder / "summary.json").read_text())
+
+
+@pytest.mark.slow
+def test_bars_are_learned_with_every_seed(tmp_path):
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        runs = list(pool.map(lambda seed: train(tmp_path / str(seed), "bars", "--seed", seed), SEEDS))
+    for seed, run in zip(SEEDS, runs, strict=True):
+        assert run["test_accuracy"] == 1.0, f"seed {seed}"
+        assert run["stable_from_epoch"] is not None, f"seed {seed}"
+        assert run["stable_from_epoch"] <= 190, f"seed {seed}"  # two tests at least; the thesis, one run: 141
+        assert run["python_share"] < 0.05, f"seed {seed}"
