@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 from .module import ModuleError, install
 from .specification import Microcircuit, RunSpecification
-from .training import TrainingResult, train
+from .summary import TrainingResult
+from .training import train
 
 __all__ = ["Microcircuit", "ModuleError", "RunSpecification", "TrainingResult", "install", "train"]

@@ -16,7 +16,8 @@ from rich.table import Table
 from . import __version__
 from .display import TrainingDisplay, doctor_table, result_table
 from .errors import UserError
-from .networks.backend import DivergenceError, build_network
+from .networks import build_network
+from .networks.backend import DivergenceError
 from .networks.weights import load_weights
 from .plotting import training_figure
 from .recording import Metrics, RunFolder, default_folder

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from .recording import Metrics
 from .specification import RunSpecification
-from .training import TrainingResult
+from .summary import TrainingResult
 
 
 class TrainingDisplay:
@@ -80,6 +80,9 @@ def doctor_table(rows: Iterable[tuple[str, str, bool | None]]) -> Table:
     """State of the installation: name, value, and whether it is as it must be (None: only told)."""
     marks = {True: "[green]ok[/green]", False: "[bold red]fault[/bold red]", None: ""}
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a path is of no use when it is cut off
+    table.add_column(no_wrap=True)
     for name, value, ok in rows:
         table.add_row(name, str(value), marks[ok])
     return table

@@ -78,8 +78,8 @@ def install() -> None:
     Raises
     ------
     ModuleError
-        If the module is missing, does not fit the running NEST (version, ABI, missing symbol), or if NEST refuses it because
-        nodes exist already.
+        If the module is missing, does not fit the running NEST (version, ABI, missing symbol), or if NEST refuses
+        it because nodes exist already.
     """
     nest = import_nest()
     if "pyramidal_neuron" in nest.node_models:

@@ -1,20 +1,78 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The summary of a run: what was reached, with what."""
+"""What a run reached, and its summary."""
 
 from __future__ import annotations
 
 import platform
 import sys
+from dataclasses import dataclass, field
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from . import __version__
+from .networks.backend import Weights
+from .recording import Metrics
 from .specification import RunSpecification
 
-if TYPE_CHECKING:
-    from .training import TrainingResult
+
+@dataclass
+class TrainingResult:
+    """What a run reached.
+
+    Attributes
+    ----------
+    weights : Weights
+        Weights at the end or the interruption; after a divergence those of the last test.
+    baselines : dict
+        Accuracies to compare with.
+    records : list of dict
+        One record per completed epoch, from the test before training (epoch 0) on: epoch, train_loss
+        (mV^2), train_accuracy, apical_error (mV), wall_s (since the start of the loop, s); and in epochs
+        that end with a test test_loss (mV^2), test_accuracy.
+    wall_s : float
+        Wall time of the loop (s).
+    simulation_s : float
+        Its part spent in the simulator (s).
+    interrupted : bool
+        Whether Ctrl-C ended the run.
+    diverged : str or None
+        What became absurd, in which epoch and sample.
+    """
+
+    weights: Weights
+    baselines: dict[str, float]
+    records: list[Metrics] = field(default_factory=list)
+    wall_s: float = 0.0
+    simulation_s: float = 0.0
+    interrupted: bool = False
+    diverged: str | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Number of completed epochs."""
+        return int(self.records[-1]["epoch"]) if self.records else 0
+
+    @property
+    def last_test(self) -> Metrics | None:
+        """Record of the last epoch that ended with a test."""
+        return next((record for record in reversed(self.records) if "test_accuracy" in record), None)
+
+    @property
+    def stable_from_epoch(self) -> int | None:
+        """Epoch of the first test from which on every test was at 100 %, or None."""
+        stable = None
+        for record in reversed([record for record in self.records if "test_accuracy" in record]):
+            if record["test_accuracy"] < 1.0:
+                break
+            stable = int(record["epoch"])
+        return stable
+
+    @property
+    def python_share(self) -> float:
+        """Part of the wall time that was not spent in the simulator."""
+        return 1.0 - self.simulation_s / self.wall_s if self.wall_s > 0.0 else 0.0
 
 
 def summarise(spec: RunSpecification, result: TrainingResult) -> dict[str, Any]:

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The interface that every backend offers, and the factory that builds one from a specification."""
+"""The interface that every backend offers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from ..specification import RunSpecification
 
 FloatArray = NDArray[np.float64]
 
@@ -126,25 +123,3 @@ class DivergenceError(RuntimeError):
     def __init__(self, message: str, trial: int) -> None:
         super().__init__(message)
         self.trial = trial
-
-
-def build_network(spec: RunSpecification, weights: Weights, seed_sequence: np.random.SeedSequence) -> Network:
-    """Build the network of a run with the backend that its specification names.
-
-    Parameters
-    ----------
-    spec : RunSpecification
-        The run.
-    weights : Weights
-        Initial weights (normalised, mV ms).
-    seed_sequence : numpy.random.SeedSequence
-        Source of the simulator's seed, which lies in 1 ... 2^32 - 1 as NEST demands.
-
-    Returns
-    -------
-    Network
-    """
-    from .spiking import SpikingMicrocircuit  # imports NEST, which need not be there for anything else
-
-    seed = max(1, int(seed_sequence.generate_state(1)[0]))
-    return SpikingMicrocircuit(spec.network, weights, seed)
