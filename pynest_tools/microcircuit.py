@@ -28,8 +28,8 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-LearningRate = Annotated[float, Field(ge=0.0)]
-PerLayer = Annotated[tuple[LearningRate, ...], BeforeValidator(_tuple), BeforeValidator(_one_or_more)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+PerLayer = Annotated[tuple[NonNegative, ...], BeforeValidator(_tuple), BeforeValidator(_one_or_more)]
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_tuple)]
 
 
@@ -93,20 +93,22 @@ class PlasticityParameters(Settings):
 
 
 class InitialWeights(Settings):
-    """Uniform initial weights, normalised."""
+    """Initial weights, drawn uniformly between plus and minus a bound (normalised)."""
 
-    w_min: float = Field(default=-1.0, description="smallest initial weight, normalised, mV ms (thesis)")
-    w_max: float = Field(default=1.0, description="largest initial weight, normalised, mV ms (thesis)")
+    up: PerLayer = Field(default=(1.0,), description="bound of up, one per layer or one for all, mV ms (thesis)")
+    down: PerLayer = Field(
+        default=(1.0,), description="bound of down, one per hidden layer or one for all, mV ms (thesis)"
+    )
+    ip: PerLayer = Field(
+        default=(1.0,), description="bound of ip unless self-predicting, one per hidden layer or one for all, mV ms"
+    )
+    pi: PerLayer = Field(
+        default=(1.0,), description="bound of pi unless self-predicting, one per hidden layer or one for all, mV ms"
+    )
     self_predicting: bool = Field(
         default=True,
         description="set ip and pi so that the circuit predicts its top-down input (Sacramento et al. 2018)",
     )
-
-    @model_validator(mode="after")
-    def _range_of_weights(self) -> InitialWeights:
-        if self.w_min > self.w_max:
-            raise ValueError(f"w_min must not exceed w_max, got {self.w_min} and {self.w_max} mV ms")
-        return self
 
 
 class TrialParameters(Settings):
@@ -116,6 +118,10 @@ class TrialParameters(Settings):
     t_learn_on: float = Field(default=10.0, ge=0.0, description="learning acts from here to t_pres, ms")
     t_readout_on: float = Field(
         default=35.0, ge=0.0, description="outputs are averaged from here to t_pres, ms (thesis)"
+    )
+    t_pres_test: float = Field(default=50.0, gt=0.0, description="presentation of a test sample, ms (thesis)")
+    t_readout_on_test: float = Field(
+        default=35.0, ge=0.0, description="outputs of a test sample are averaged from here to t_pres_test, ms (thesis)"
     )
     between: Literal["keep", "relax", "reset"] = Field(
         default="reset",
@@ -127,10 +133,11 @@ class TrialParameters(Settings):
 
     @model_validator(mode="after")
     def _windows(self) -> TrialParameters:
-        for name in ("t_learn_on", "t_readout_on"):
-            if getattr(self, name) >= self.t_pres:
+        windows = {"t_learn_on": "t_pres", "t_readout_on": "t_pres", "t_readout_on_test": "t_pres_test"}
+        for start, end in windows.items():
+            if getattr(self, start) >= getattr(self, end):
                 raise ValueError(
-                    f"{name} must lie before t_pres = {self.t_pres} ms, got {getattr(self, name)} ms; "
+                    f"{start} must lie before {end} = {getattr(self, end)} ms, got {getattr(self, start)} ms; "
                     "its window would be empty"
                 )
         if self.between == "relax" and self.t_relax == 0.0:
@@ -183,16 +190,30 @@ class Microcircuit(Settings):
         """Learning rate of `pi` in each hidden layer (normalised, ms)."""
         return _spread(self.plasticity.eta_pi, self.n_hidden)
 
+    @property
+    def weight_bounds(self) -> dict[str, tuple[float, ...]]:
+        """Bounds of the initial weights by projection, one for each layer that has it (normalised, mV ms)."""
+        weights = self.weights
+        return {
+            "up": _spread(weights.up, self.n_hidden + 1),
+            "down": _spread(weights.down, self.n_hidden),
+            "ip": _spread(weights.ip, self.n_hidden),
+            "pi": _spread(weights.pi, self.n_hidden),
+        }
+
     @model_validator(mode="after")
     def _layers(self) -> Microcircuit:
         if len(self.sizes) < 3:
             raise ValueError(f"sizes must name inputs, at least one hidden layer, and outputs, got {list(self.sizes)}")
-        layers = {"eta_up": self.n_hidden + 1, "eta_ip": self.n_hidden, "eta_pi": self.n_hidden}
-        for name, wanted in layers.items():
-            given = getattr(self.plasticity, name)
-            if len(given) not in (1, wanted):
+        given = {
+            **{f"plasticity.{name}": getattr(self.plasticity, name) for name in ("eta_up", "eta_ip", "eta_pi")},
+            **{f"weights.{name}": getattr(self.weights, name) for name in ("up", "down", "ip", "pi")},
+        }
+        for name, values in given.items():
+            wanted = self.n_hidden + 1 if name.endswith("up") else self.n_hidden
+            if len(values) not in (1, wanted):
                 raise ValueError(
-                    f"plasticity.{name} has {len(given)} values {list(given)}, but sizes {list(self.sizes)} "
+                    f"{name} has {len(values)} values {list(values)}, but sizes {list(self.sizes)} "
                     f"need {wanted}; give one for each layer, or a single one for all"
                 )
         if self.transmission == "rates" and any((*self.eta_up, *self.eta_ip, *self.eta_pi)):
@@ -204,15 +225,13 @@ class Microcircuit(Settings):
 
     @model_validator(mode="after")
     def _initial_weights_in_range(self) -> Microcircuit:
-        low, high = self.weights.w_min, self.weights.w_max
-        if self.weights.self_predicting:  # pi = -down
-            low, high = min(low, -high), max(high, -low)
-        if low < self.plasticity.Wmin or high > self.plasticity.Wmax:
-            raise ValueError(
-                f"initial weights lie in [{low}, {high}] mV ms, beyond the limits plasticity.Wmin = "
-                f"{self.plasticity.Wmin} and Wmax = {self.plasticity.Wmax} mV ms; narrow weights.w_min and "
-                "w_max, or widen the limits"
-            )
+        low, high = self.plasticity.Wmin, self.plasticity.Wmax
+        for name, bounds in self.weight_bounds.items():
+            if -max(bounds) < low or max(bounds) > high:
+                raise ValueError(
+                    f"initial weights weights.{name} lie in +-{max(bounds)} mV ms, beyond the limits plasticity.Wmin = "
+                    f"{low} and Wmax = {high} mV ms; narrow the one or widen the others"
+                )
         return self
 
     @model_validator(mode="after")
@@ -226,6 +245,8 @@ class Microcircuit(Settings):
             "trial.t_pres": self.trial.t_pres,
             "trial.t_learn_on": self.trial.t_learn_on,
             "trial.t_readout_on": self.trial.t_readout_on,
+            "trial.t_pres_test": self.trial.t_pres_test,
+            "trial.t_readout_on_test": self.trial.t_readout_on_test,
             "trial.t_relax": self.trial.t_relax,
         }
         for name, time in times.items():

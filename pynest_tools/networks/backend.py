@@ -85,7 +85,8 @@ class Network(Protocol):
         stimuli : ndarray, shape (n, n_inputs)
             Rates of the input cells (1/ms, normalised).
         targets : ndarray, shape (n, n_outputs), or None
-            Potentials towards which the teacher nudges the output cells (mV); None: no teacher.
+            Potentials towards which the teacher nudges the output cells (mV). None: a test, without teacher and with
+            the presentation and read-out times of tests.
         learn : bool
             Whether plastic weights change.
 

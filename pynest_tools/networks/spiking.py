@@ -168,17 +168,19 @@ class SpikingMicrocircuit:
     def _schedule(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> float:
         """Hand the course of the samples to the cells; returns the time of one sample (ms)."""
         trial = self.circuit.trial
-        duration = trial.t_pres + trial.t_relax
+        is_test = targets is None
+        t_pres = trial.t_pres_test if is_test else trial.t_pres
+        duration = t_pres + trial.t_relax
         course: Mapping[str, Any] = {
             "trial_start": self._nest.biological_time,
             "trial_duration": duration,
             "trial_reset": trial.between == "reset",
-            "stimulus_duration": trial.t_pres,
+            "stimulus_duration": t_pres,
             "learning": learn,
             "learning_start": trial.t_learn_on,
-            "learning_stop": trial.t_pres,
-            "readout_start": trial.t_readout_on,
-            "readout_stop": trial.t_pres,
+            "learning_stop": t_pres,
+            "readout_start": trial.t_readout_on_test if is_test else trial.t_readout_on,
+            "readout_stop": t_pres,
         }
         for cells in (*self.pyramidal, *self.interneurons):
             cells.set(course)

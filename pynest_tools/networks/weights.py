@@ -39,7 +39,7 @@ def initial_weights(circuit: Microcircuit, rng: np.random.Generator) -> Weights:
     Parameters
     ----------
     circuit : Microcircuit
-        Sizes and the range of the initial weights (normalised, mV ms).
+        Sizes and the bounds of the initial weights (normalised, mV ms).
     rng : numpy.random.Generator
         Source of randomness. `up` and `down` come out the same with and without self-prediction.
 
@@ -48,10 +48,10 @@ def initial_weights(circuit: Microcircuit, rng: np.random.Generator) -> Weights:
     Weights
         Normalised (mV ms), [post, pre].
     """
-    low, high = circuit.weights.w_min, circuit.weights.w_max
     shapes = weight_shapes(circuit.sizes)
     drawn = {
-        name: [rng.uniform(low, high, size=shape) for shape in shapes[name]] for name in ("up", "down", "ip", "pi")
+        name: [rng.uniform(-bound, bound, size=shape) for bound, shape in zip(bounds, shapes[name], strict=True)]
+        for name, bounds in circuit.weight_bounds.items()
     }
     weights = Weights(**drawn)
     return self_predicting_weights(weights, circuit.neuron) if circuit.weights.self_predicting else weights

@@ -21,7 +21,7 @@ class Digits(Settings):
     """1797 images of the digits 0 to 9; a fifth of each class is held out for testing."""
 
     name: Literal["digits"] = Field(default="digits", description="scikit-learn's handwritten digits of 8 x 8 pixels")
-    lo: float = Field(default=0.1, ge=0.0, description="rate of an input at a white pixel, 1/ms")
+    lo: float = Field(default=0.0, ge=0.0, description="rate of an input at a white pixel, 1/ms")
     hi: float = Field(default=1.0, ge=0.0, description="rate of an input at a black pixel, 1/ms")
     split_seed: int = Field(
         default=0, ge=0, description="seed of the split; apart from the run's, so that runs compare"
@@ -79,11 +79,29 @@ class Digits(Settings):
         """Entries of a `RunSpecification` that suit this task."""
         return {
             "network": {
-                "sizes": [64, 100, 10],
-                "neuron": {"psi": 20.0},
-                "trial": {"t_pres": 20.0, "t_learn_on": 8.0, "t_readout_on": 12.0},
+                "sizes": [64, 60, 10],
+                # few spikes at rest, and dendrites slow enough to average over what there is
+                "neuron": {"gamma": 0.33, "beta": 3.0, "theta": 0.3, "tau_basal": 3.0, "tau_apical": 3.0},
+                "plasticity": {
+                    "eta_up": [0.2, 0.005],
+                    "eta_ip": 0.04,
+                    "eta_pi": 0.004,
+                    "tau_s": 3.0,
+                    "Wmin": -1.0,
+                    "Wmax": 1.0,
+                },
+                # strong random feedback would turn the noise of the spikes into drift of the weights
+                "weights": {"up": [0.5, 0.1], "down": 0.05, "ip": 0.1, "pi": 0.05},
+                "trial": {
+                    "t_pres": 14.0,
+                    "t_learn_on": 8.0,
+                    "t_readout_on": 8.0,
+                    "t_pres_test": 50.0,
+                    "t_readout_on_test": 25.0,
+                },
+                "simulation": {"threads": 2},
             },
-            "training": {"epochs": 10, "test_interval": 1},
+            "training": {"epochs": 15, "test_interval": 3},
         }
 
     def _subset(self, part: int) -> Samples:

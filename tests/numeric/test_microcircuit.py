@@ -11,6 +11,18 @@ from pynest_tools.networks.weights import initial_weights
 STATIC = {"eta_up": 0.0, "eta_ip": 0.0, "eta_pi": 0.0}
 
 
+def course(*, t_pres, t_readout_on, **others):
+    """The same times for training and tests."""
+    return {
+        "t_pres": t_pres,
+        "t_pres_test": t_pres,
+        "t_learn_on": 0.0,
+        "t_readout_on": t_readout_on,
+        "t_readout_on_test": t_readout_on,
+        **others,
+    }
+
+
 def noise_free(sizes=(5, 8, 6, 3), *, threads=1, **trial):
     return Microcircuit.model_validate(
         {
@@ -18,8 +30,8 @@ def noise_free(sizes=(5, 8, 6, 3), *, threads=1, **trial):
             "transmission": "rates",
             "plasticity": STATIC,
             # the reach of a sum of 8 inputs of about 1/ms stays below 10 mV
-            "weights": {"w_min": -0.5, "w_max": 0.5},
-            "trial": {"t_pres": 100.0, "t_learn_on": 0.0, "t_readout_on": 90.0, **trial},
+            "weights": {"up": 0.5, "down": 0.5},
+            "trial": course(**({"t_pres": 100.0, "t_readout_on": 90.0} | trial)),
             "simulation": {"threads": threads},
         }
     )
@@ -87,7 +99,7 @@ def test_spike_noise_falls_with_the_root_of_psi(nest):
                 "sizes": (5, 8, 3),
                 "plasticity": STATIC,
                 "neuron": {"psi": value},
-                "trial": {"t_pres": 20.0, "t_learn_on": 0.0, "t_readout_on": 19.0},
+                "trial": course(t_pres=20.0, t_readout_on=19.0),
             }
         )
         network = build(circuit)

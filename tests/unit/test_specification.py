@@ -68,7 +68,9 @@ def test_one_learning_rate_serves_all_layers():
         ),
         ("network.plasticity.eta_pi", -0.1, ["network.plasticity.eta_pi[0] must be greater", "got -0.1"]),
         ("network.plasticity.Wmin", 5.0, ["Wmin must lie below Wmax", "5.0 and 4.0 mV ms"]),
-        ("network.weights.w_max", 5.0, ["[-5.0, 5.0] mV ms", "Wmax = 4.0"]),
+        ("network.weights.down", 5.0, ["weights.down lie in +-5.0 mV ms", "Wmax = 4.0"]),
+        ("network.weights.up", [1.0, 1.0, 1.0], ["weights.up has 3 values", "need 2"]),
+        ("network.trial.t_pres_test", 35.0, ["t_readout_on_test must lie before t_pres_test = 35.0 ms"]),
         ("network.trial.t_pres", 30.0, ["t_readout_on must lie before t_pres = 30.0 ms", "got 35.0 ms"]),
         ("network.trial.t_pres", 50.05, ["trial.t_pres must be a multiple", "h = 0.1 ms", "got 50.05 ms"]),
         ("network.trial.between", "relax", ["t_relax must be positive", 'or use between = "keep"']),
@@ -119,7 +121,7 @@ def test_rates_with_static_weights_are_allowed():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_toml_round_trip_is_exact(task, tmp_path):
-    numbers = {"neuron": {"g_L": 0.1 + 0.2, "psi": 1e-7}, "weights": {"w_min": -1 / 3}}
+    numbers = {"neuron": {"g_L": 0.1 + 0.2, "psi": 1e-7}, "weights": {"up": 1 / 3}}
     run = RunSpecification.for_task(task, {"seed": 2**63 + 1, "network": numbers})
     path = tmp_path / "config.toml"
     path.write_text(run.to_toml())

@@ -32,13 +32,14 @@ def test_shapes_are_post_by_pre():
 
 
 def test_weights_are_uniform_and_follow_the_seed():
-    large = Microcircuit(sizes=[100, 100, 10], weights=InitialWeights(w_min=-0.5, w_max=2.0, self_predicting=False))
+    large = Microcircuit(sizes=[100, 100, 10], weights=InitialWeights(up=[2.0, 0.5], self_predicting=False))
     first, again, other = (initial_weights(large, np.random.default_rng(seed)).up[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
-    assert -0.5 <= first.min() < -0.49
+    assert -2.0 <= first.min() < -1.99
     assert 1.99 < first.max() <= 2.0
-    assert first.mean() == pytest.approx(0.75, abs=4 * 2.5 / np.sqrt(12 * first.size))  # 4 standard errors
+    assert first.mean() == pytest.approx(0.0, abs=4 * 4.0 / np.sqrt(12 * first.size))  # 4 standard errors
+    assert 0.49 < np.max(initial_weights(large, np.random.default_rng(1)).up[1]) <= 0.5
 
 
 def test_self_prediction_leaves_up_and_down_as_drawn():
