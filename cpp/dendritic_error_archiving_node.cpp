@@ -57,14 +57,18 @@ DendriticErrorArchivingNode::get_status( Dictionary& d ) const
 void
 DendriticErrorArchivingNode::set_status( const Dictionary& d )
 {
+  std::vector< double > stimulus_values = stimulus_values_;
+  d.update_value( "stimulus_values", stimulus_values );
   clock_.set_status( d, get_name() );
-  d.update_value( "stimulus_values", stimulus_values_ );
+  stimulus_values_ = std::move( stimulus_values );
   if ( d.known( "trial_start" ) )
   {
     for ( auto& means : readout_ )
     {
       means.clear();
     }
+    readout_sums_ = {};
+    readout_steps_ = 0;
   }
 }
 
@@ -105,7 +109,10 @@ void
 DendriticErrorArchivingNode::prepare_run()
 {
   const Time now = kernel().simulation_manager.get_slice_origin() + Time::step( kernel().simulation_manager.get_from_step() );
+  Divergence::get().begin_run();
   clock_.set_time( now.get_steps() );
+  next_reset_ = clock_.next_reset();
+  notice_lost_signals_( now.get_steps() );
   nudge_.make_room( event_reach() );
   for ( Compartment& c : compartments_ )
   {
@@ -117,6 +124,21 @@ DendriticErrorArchivingNode::prepare_run()
     }
   }
   potential_out_.known = rate_out_.known = false;
+}
+
+/**
+ * A new node or connection makes NEST set up its buffers anew, and the signals of the last slice become 0. That nothing comes is not
+ * the same as a potential of 0 mV, so they are ignored. An interrupted slice is sent later, from the new buffers.
+ */
+void
+DendriticErrorArchivingNode::notice_lost_signals_( const long now )
+{
+  const std::pair< size_t, size_t > network( kernel().node_manager.size(), kernel().connection_manager.get_num_connections() );
+  if ( network != network_ and kernel().simulation_manager.get_from_step() == 0 )
+  {
+    lost_until_ = now;
+  }
+  network_ = network;
 }
 
 void
@@ -133,6 +155,7 @@ bool
 DendriticErrorArchivingNode::begin_trial_from_rest_()
 {
   last_reset_ = Time( Time::step( now_ ) );
+  next_reset_ = clock_.next_reset();
   clear_signals();
   for ( Compartment& c : compartments_ )
   {
@@ -146,6 +169,15 @@ DendriticErrorArchivingNode::begin_trial_from_rest_()
     }
   }
   return true;
+}
+
+void
+DendriticErrorArchivingNode::deliver_waiting_events()
+{
+  for ( const auto& deliver : std::exchange( waiting_, {} ) )  // some may have to wait for the next reset
+  {
+    deliver();
+  }
 }
 
 void
@@ -168,15 +200,17 @@ DendriticErrorArchivingNode::add_to_readout_( const Potentials& V )
 }
 
 void
-DendriticErrorArchivingNode::throw_divergence_( const double V ) const
+DendriticErrorArchivingNode::report_divergence_( const double V ) const
 {
-  throw KernelException( String::compose( "the network diverges: the prospective potential of %1 %2 became %3 mV in trial %4, at "
-                                          "%5 ms; lower the learning rates or the weights of the feedback",
-    get_name(),
+  Divergence::get().report( now_,
     get_node_id(),
-    V,
-    clock_.trial(),
-    Time( Time::step( now_ + 1 ) ).get_ms() ) );
+    String::compose( "the network diverges: the prospective potential of %1 %2 became %3 mV in trial %4, at %5 ms; lower the "
+                     "learning rates or the weights of the feedback",
+      get_name(),
+      get_node_id(),
+      V,
+      clock_.trial(),
+      Time( Time::step( now_ + 1 ) ).get_ms() ) );
 }
 
 template < typename EventT >
@@ -185,12 +219,12 @@ DendriticErrorArchivingNode::receive_( EventT& e, SignalBuffer& buffer, const do
 {
   const long origin = kernel().simulation_manager.get_slice_origin().get_steps();
   long stamp = origin - kernel().connection_manager.get_min_delay();  // of the first value, less 1: the slice before
-  const long last_reset = last_reset_.get_steps();
+  const long lost_until = std::max( last_reset_.get_steps(), lost_until_ );
   const double weight = e.get_weight() * factor;
   for ( auto it = e.begin(); it != e.end(); )
   {
     const double value = e.get_coeffvalue( it );  // advances it
-    if ( ++stamp > last_reset )
+    if ( ++stamp > lost_until )
     {
       buffer.add( stamp - 1 + e.get_delay_steps(), weight * value );
     }
@@ -247,7 +281,8 @@ DendriticErrorArchivingNode::send_( Outlet< EventT >& outlet, const long lag, co
       [ & ]( const synindex id )
       { return not kernel().connection_manager.get_secondary_send_buffer_positions( tid, lid, id ).empty(); } );
     outlet.known = true;
-    outlet.values.resize( kernel().connection_manager.get_min_delay() );
+    // in an interrupted slice to which nobody has listened so far, nothing is sent for the steps before
+    outlet.values.resize( outlet.heard ? kernel().connection_manager.get_min_delay() : 0, SignalBuffer::none );
   }
   if ( not outlet.heard )
   {

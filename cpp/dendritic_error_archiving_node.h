@@ -8,13 +8,16 @@
 #define PYRAMIDAL_DENDRITIC_ERROR_ARCHIVING_NODE_H
 
 #include <array>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "event.h"
 #include "node.h"
 #include "ring_buffer.h"
 
+#include "divergence.h"
 #include "error_archive.h"
 #include "error_history.h"
 #include "signal_buffer.h"
@@ -118,17 +121,39 @@ protected:
   //! Called by init_buffers_().
   void clear_signals();
 
-  //! Whether an event emitted at this time was lost in a reset.
+  //! Whether there is a reset between the present time and the time at which an event was emitted.
   bool
-  is_lost( const Time& stamp ) const
+  is_on_other_side_of_reset( const Time& stamp ) const
   {
-    return stamp <= last_reset_;
+    return stamp <= last_reset_ or stamp > next_reset_;
   }
 
-  //! Begin the step that begins at time now (steps); true if the neuron has to return to rest.
+  /**
+   * Handle such an event after the next reset. It comes from a device that is updated before this neuron; an event that was emitted
+   * before the last reset is lost.
+   */
+  template < typename EventT >
+  [[gnu::cold, gnu::noinline]] void
+  handle_after_reset( const EventT& e )
+  {
+    if ( e.get_stamp() > next_reset_ )
+    {
+      waiting_.push_back( [ this, event = e ]() mutable { handle( event ); } );
+    }
+  }
+
+  //! Called when the neuron has returned to rest.
+  void deliver_waiting_events();
+
+  /**
+   * Begin the step that begins at time now (steps); true if the neuron has to return to rest.
+   *
+   * Throws if the network diverges.
+   */
   bool
   begin_step( const long now )
   {
+    Divergence::get().check( now );
     now_ = now;
     return clock_.begin_step( now ) and begin_trial_from_rest_();
   }
@@ -182,13 +207,13 @@ protected:
     }
   }
 
-  //! Throw if the potential (mV) is absurd.
+  //! Stop the run if the potential (mV) is absurd.
   void
   check_potential( const double V ) const
   {
     if ( not( std::abs( V ) <= max_potential_ ) )
     {
-      throw_divergence_( V );
+      report_divergence_( V );
     }
   }
 
@@ -233,8 +258,9 @@ private:
   void send_( Outlet< EventT >& outlet, long lag, long to, double value );
 
   bool begin_trial_from_rest_();
+  void notice_lost_signals_( long now );
   void add_to_readout_( const Potentials& );
-  [[noreturn]] void throw_divergence_( double V ) const;
+  void report_divergence_( double V ) const;
 
   TrialClock clock_;
   std::vector< double > stimulus_values_;                      //!< one for each trial; NaN: none
@@ -247,6 +273,10 @@ private:
   std::array< std::vector< double >, NUM_COMPARTMENTS > readout_;  //!< means of the trials (mV)
   long now_ = 0;                                               //!< time at which the present step begins (steps)
   Time last_reset_;                                            //!< time of the last reset
+  Time next_reset_ = Time::pos_inf();                          //!< time of the next one
+  std::vector< std::function< void() > > waiting_;             //!< deliver the events that wait for it
+  std::pair< size_t, size_t > network_;                        //!< numbers of nodes and connections in the last run
+  long lost_until_ = 0;                                        //!< time up to which NEST has lost all signals (steps)
 };
 
 }  // namespace nest

@@ -8,6 +8,7 @@
 #define PYRAMIDAL_DENDRITIC_ERROR_SYNAPSE_H
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
 #include <string>
 
@@ -165,6 +166,9 @@ private:
     double filtered = 0.0;  //!< filtered integral E of error times trace (error)
   };
 
+  //! Bring the state up to spikes at time n (steps), and add them.
+  void integrate_( ErrorArchive& archive, long n, double count, const CommonPropertiesType& cp );
+
   //! State at a position p after the present one, if there is no spike between.
   State state_at_( const ErrorArchive& archive, const ErrorArchive::Position& p, const CommonPropertiesType& cp ) const;
 
@@ -176,9 +180,12 @@ private:
   //! Add spikes that are older than the state: everything is linear in the trace, so their share can be added later.
   void add_late_spikes_( const ErrorArchive& archive, const ErrorArchive::Position& p, double n, const CommonPropertiesType& cp );
 
-  bool has_spiked_ = false;          //!< whether there was a spike at all; fills the padding of the base class
+  //! Position of a synapse without a spike.
+  static constexpr long never_ = std::numeric_limits< long >::min();
+
+  uint32_t last_step_ = 0;           //!< time of the last spike (steps, lowest bits); fills the padding of the base class
   State state_;                      //!< at position_, spikes there included
-  ErrorArchive::Position position_;  //!< of the last spike, or of the last change of the weight by hand
+  ErrorArchive::Position position_ = { never_, {} };  //!< of the last spike, or of the last change of the weight by hand
 };
 
 template < typename targetidentifierT >
@@ -198,6 +205,11 @@ dendritic_error_synapse< targetidentifierT >::check_connection( Node& source,
     throw IllegalConnection( String::compose(
       "%1 needs a target that archives dendritic errors, such as pyramidal_neuron; %2 does not", name, target.get_name() ) );
   }
+  if ( not source.has_proxies() )
+  {
+    throw IllegalConnection( String::compose(
+      "%1 learns from neurons, %2 is a device: put a parrot_neuron between it and the target", name, source.get_name() ) );
+  }
   ConnTestDummyNode dummy;
   ConnectionBase::check_connection_( dummy, source, target, receptor_type );
   cp.check_weight( state_.weight, name );
@@ -208,37 +220,52 @@ template < typename targetidentifierT >
 inline bool
 dendritic_error_synapse< targetidentifierT >::send( Event& e, const size_t tid, const CommonPropertiesType& cp )
 {
-  auto* const node = static_cast< DendriticErrorArchivingNode* >( get_target( tid ) );
-  ErrorArchive& archive = node->archive( get_rport() );
-  const ErrorArchive::Position p = archive.position( e.get_stamp().get_steps(), get_delay_steps() );
-  const double n = static_cast< SpikeEvent& >( e ).get_multiplicity();
+  Node* const target = get_target( tid );
+  const long n = e.get_stamp().get_steps();
+  const double count = static_cast< SpikeEvent& >( e ).get_multiplicity();
 
-  if ( not has_spiked_ )
+  // spikes of one step arrive one by one, and only the first has anything to integrate
+  if ( last_step_ == static_cast< uint32_t >( n ) )
   {
-    has_spiked_ = true;
-    position_ = p;
-    archive.add_reader( p.index );
-    state_.trace = n;
-  }
-  else if ( p.index >= position_.index )
-  {
-    if ( p.index > position_.index )  // the spikes of one step arrive one by one
-    {
-      move_to_( archive, p, state_at_( archive, p, cp ) );
-    }
-    state_.trace += n;
+    state_.trace += count;
   }
   else
   {
-    add_late_spikes_( archive, p, n, cp );
+    integrate_( static_cast< DendriticErrorArchivingNode* >( target )->archive( get_rport() ), n, count, cp );
   }
 
-  e.set_receiver( *node );
+  e.set_receiver( *target );
   e.set_weight( state_.weight );
   e.set_delay_steps( get_delay_steps() );
   e.set_rport( get_rport() );
   e();
   return true;
+}
+
+template < typename targetidentifierT >
+void
+dendritic_error_synapse< targetidentifierT >::integrate_( ErrorArchive& archive,
+  const long n,
+  const double count,
+  const CommonPropertiesType& cp )
+{
+  const ErrorArchive::Position p = archive.position( n, get_delay_steps() );
+  if ( position_.index == never_ )
+  {
+    archive.add_reader( p.index );
+    position_ = p;
+  }
+  else if ( p.index > position_.index )
+  {
+    move_to_( archive, p, state_at_( archive, p, cp ) );
+  }
+  else if ( p.index < position_.index )
+  {
+    add_late_spikes_( archive, p, count, cp );
+    return;
+  }
+  state_.trace += count;
+  last_step_ = static_cast< uint32_t >( n );
 }
 
 template < typename targetidentifierT >
@@ -262,7 +289,7 @@ dendritic_error_synapse< targetidentifierT >::present_state_( const ErrorArchive
   -> State
 {
   const ErrorArchive::Position now = archive.position( archive.now(), get_delay_steps() );
-  return has_spiked_ and now.index > position_.index ? state_at_( archive, now, cp ) : state_;
+  return position_.index != never_ and now.index > position_.index ? state_at_( archive, now, cp ) : state_;
 }
 
 template < typename targetidentifierT >
@@ -326,7 +353,7 @@ dendritic_error_synapse< targetidentifierT >::set_status( const Dictionary& d, C
     cp.check_weight( weight, cm.get_name() );
   }
   double delay = 0.0;
-  if ( has_spiked_ and d.update_value( names::delay, delay ) and Time::delay_ms_to_steps( delay ) != get_delay_steps() )
+  if ( position_.index != never_ and d.update_value( names::delay, delay ) and Time::delay_ms_to_steps( delay ) != get_delay_steps() )
   {
     throw BadProperty( String::compose(
       "%1: the delay cannot change after the first spike; disconnect, and connect anew with %2 ms", cm.get_name(), delay ) );
@@ -337,12 +364,13 @@ dendritic_error_synapse< targetidentifierT >::set_status( const Dictionary& d, C
     return;
   }
   ErrorArchive* const archive = archive_();
-  if ( archive and has_spiked_ )
+  if ( archive and position_.index != never_ )
   {
     const ErrorArchive::Position now = archive->position( archive->now(), get_delay_steps() );
     if ( now.index > position_.index )
     {
       move_to_( *archive, now, state_at_( *archive, now, cp ) );
+      last_step_ = 0;
     }
   }
   state_.weight = weight;

@@ -61,7 +61,9 @@ public:
     tables_ = std::move( tables );
     now_ = now;
     ring_.assign( std::bit_ceil( static_cast< size_t >( reach ) ), Sums() );
-    segments_ = { { now, static_cast< long >( ring_.size() ) - now } };
+    mask_ = ring_.size() - 1;
+    present_ = { now, static_cast< long >( ring_.size() ) - now };
+    segments_ = { present_ };
     begin_segment_( 0, 0 );
   }
 
@@ -70,15 +72,14 @@ public:
   archive( const double x )
   {
     ++now_;
-    const long k = now_ + segments_.back().offset;
-    ring_[ now_ & ( ring_.size() - 1 ) ] = sums_at_( k, x );
+    ring_[ now_ & mask_ ] = sums_at_( now_ + present_.offset, x );
   }
 
   //! The neuron was reset now.
   void
   reset()
   {
-    const long k = now_ + segments_.back().offset;
+    const long k = now_ + present_.offset;
     const long k_keep = index_( now_ - static_cast< long >( ring_.size() ) );
     sums1_.finish( tables_->sum1, k );
     sums2_.finish( tables_->sum2, k );
@@ -89,7 +90,8 @@ public:
 
     const long oldest = now_ - static_cast< long >( ring_.size() );
     std::erase_if( segments_, [ & ]( const Segment& s ) { return &s != &segments_.back() and ( &s + 1 )->start < oldest; } );
-    segments_.push_back( { now_, k_new + static_cast< long >( ring_.size() ) - now_ } );
+    present_ = { now_, k_new + static_cast< long >( ring_.size() ) - now_ };
+    segments_.push_back( present_ );
     begin_segment_( k_new, k_keep );
   }
 
@@ -98,17 +100,16 @@ public:
   position( const long n, const long D ) const
   {
     const long t = n - D;
-    const Segment& last = segments_.back();
-    if ( t > last.start )
+    if ( t > present_.start )
     {
-      return { t + last.offset, ring_[ t & ( ring_.size() - 1 ) ] };
+      return { t + present_.offset, ring_[ t & mask_ ] };
     }
     auto segment = segments_.crbegin();
     while ( n <= segment->start and segment + 1 != segments_.crend() )
     {
       ++segment;
     }
-    return { t + segment->offset, t > segment->start ? ring_[ t & ( ring_.size() - 1 ) ] : Sums() };
+    return { t + segment->offset, t > segment->start ? ring_[ t & mask_ ] : Sums() };
   }
 
   //! Time of the last archived error (steps).
@@ -207,7 +208,7 @@ private:
   {
     sums1_.start( tables_->sum1, k, k_keep );
     sums2_.start( tables_->sum2, k, k_keep );
-    const long lead_in = now_ + segments_.back().offset;
+    const long lead_in = now_ + present_.offset;
     for ( long i = k + 1; i <= lead_in; ++i )
     {
       sums_at_( i, 0.0 );
@@ -215,7 +216,9 @@ private:
   }
 
   std::vector< Sums > ring_;                       //!< sums of the last steps, by time; its size is a power of 2
-  std::vector< Segment > segments_;                //!< as far back as the ring; the last is the present one
+  size_t mask_ = 0;                                //!< that size less 1
+  Segment present_ {};                             //!< since the last reset
+  std::vector< Segment > segments_;                //!< as far back as the ring, present_ the last
   std::shared_ptr< const ArchiveTables > tables_;  //!< constants; none before the first Simulate
   long now_ = 0;                                   //!< time of the last archived error (steps)
   TailSums sums1_;                                 //!< of F1

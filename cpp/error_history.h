@@ -96,7 +96,8 @@ private:
   void
   release_( const long t0, const long t1 )
   {
-    for ( long t = std::max( t0 + 1, first_ ); t <= t1; ++t )
+    const long last = first_ + static_cast< long >( errors_.size() ) - 1;
+    for ( long t = std::max( t0 + 1, first_ ); t <= std::min( t1, last ); ++t )
     {
       ++errors_[ t - first_ ].reads;
     }

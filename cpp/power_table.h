@@ -7,6 +7,7 @@
 #ifndef PYRAMIDAL_POWER_TABLE_H
 #define PYRAMIDAL_POWER_TABLE_H
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -122,11 +123,18 @@ struct ArchiveTables
   ArchiveTables( const double h, const double tau_s, const double tau_Delta )
     : h( h )
     , filtered( tau_Delta > 0.0 )
-    , a( h / tau_s )
+    , a( decay_of_trace( h, tau_s ) )
     , b( filtered ? h / tau_Delta : std::numeric_limits< double >::infinity() )
-    , sum1( h / tau_s )
-    , sum2( filtered ? h / tau_s - h / tau_Delta : 0.0 )
+    , sum1( decay_of_trace( h, tau_s ) )
+    , sum2( filtered ? decay_of_trace( h, tau_s ) - h / tau_Delta : 0.0 )
   {
+  }
+
+  //! h / tau_s; for a trace that is gone after a step by any measure, still so small that its inverse is a finite number
+  static double
+  decay_of_trace( const double h, const double tau_s )
+  {
+    return std::min( h / tau_s, 500.0 );
   }
 
   //! The tables for these constants, made once for all neurons and threads.

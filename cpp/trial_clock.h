@@ -11,6 +11,7 @@
 #include <string>
 
 #include "dictionary.h"
+#include "nest_time.h"
 
 namespace nest
 {
@@ -44,6 +45,13 @@ public:
       return reset_;
     }
     return false;
+  }
+
+  //! Time at which the next trial begins, if it wants a reset; else never.
+  Time
+  next_reset() const
+  {
+    return reset_ and next_onset_ != never_ ? Time( Time::step( next_onset_ ) ) : Time::pos_inf();
   }
 
   //! Number of the present trial, -1 before the first.

@@ -95,4 +95,7 @@ def install() -> None:
     try:
         nest.Install(str(path))
     except nest.NESTError as error:
-        raise ModuleError(f"NEST refuses {path} ({error}): call install() before nodes are created") from error
+        remedy = (
+            "call install() before nodes are created" if nest.network_size > 0 else f"build it again with `{REINSTALL}`"
+        )
+        raise ModuleError(f"NEST refuses {path} ({error}): {remedy}") from error

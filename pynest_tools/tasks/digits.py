@@ -81,7 +81,14 @@ class Digits(Settings):
             "network": {
                 "sizes": [64, 60, 10],
                 # few spikes at rest, and dendrites slow enough to average over what there is
-                "neuron": {"gamma": 0.33, "beta": 3.0, "theta": 0.3, "tau_basal": 3.0, "tau_apical": 3.0},
+                "neuron": {
+                    "gamma": 0.33,
+                    "beta": 3.0,
+                    "theta": 0.3,
+                    "psi": 50.0,
+                    "tau_basal": 3.0,
+                    "tau_apical": 3.0,
+                },
                 "plasticity": {
                     "eta_up": [0.2, 0.005],
                     "eta_ip": 0.04,
@@ -99,7 +106,6 @@ class Digits(Settings):
                     "t_pres_test": 50.0,
                     "t_readout_on_test": 25.0,
                 },
-                "simulation": {"threads": 2},
             },
             "training": {"epochs": 15, "test_interval": 3},
         }

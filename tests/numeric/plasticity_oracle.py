@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The plasticity rule as a plain sum over steps: what the archive and the synapses must reproduce.
 
-Nothing here is shared with the module: every step of a run is visited.
+Nothing here is shared with the module: every step of a run is visited. Step k is the one that ends at time k h; a spike at n is
+emitted in step n and, with a delay of D steps, pairs with the errors of steps k > n - D.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class Rule:
     Wmax: float = np.inf
 
 
-def weight_at_end(rule, errors, spikes, counts, delay, weight, *, start=0):
+def weight_at_end(rule, errors, spikes, counts, delay, weight):
     """Weight after the last error, without clipping, from the integral of the rule.
 
     W(T) = W(0) + eta h sum_k x_k s(k) (1 - exp(-(K - k) h / tau_Delta)), s(k) the trace of the spikes before step k.
@@ -34,50 +35,65 @@ def weight_at_end(rule, errors, spikes, counts, delay, weight, *, start=0):
     spikes, counts : ndarray, shape (n_spikes,)
         Steps at which spikes were emitted, in order, and how many.
     delay : int
-        Dendritic delay in steps: a spike at n pairs with the errors of steps k > n - delay.
-    start : int
-        Step at which the connection was made.
+        Dendritic delay in steps.
     """
     k = np.arange(1, errors.size + 1)
-    s = trace(rule, k, spikes, counts, delay)
+    s = trace(rule, errors.size, spikes, counts, delay)
     last = k[-1] - delay  # later errors have not reached the synapse yet
     pending = np.exp(-(last - k) * rule.h / rule.tau_Delta) if rule.tau_Delta > 0 else np.zeros(k.size)
-    seen = (k <= last) & (k > start - delay)
-    return weight + rule.eta * rule.h * np.sum((errors * s * (1 - pending))[seen])
+    return weight + rule.eta * rule.h * np.sum((errors * s * (1 - pending))[k <= last])
 
 
-def trace(rule, k, spikes, counts, delay):
+def trace(rule, n_steps, spikes, counts, delay):
     """Presynaptic trace that multiplies the error of each step k = 1, 2, ...: a spike at n acts from step n - delay + 1 on."""
     a = np.exp(-rule.h / rule.tau_s)
-    first = min(1, 1 - delay + 1)  # a spike at step 1 is paired with errors of before the start, which are 0
-    impulses = np.zeros(k[-1] - first + 1)
-    np.add.at(impulses, (spikes - delay + 1 - first)[spikes - delay < k[-1]], a * counts[spikes - delay < k[-1]])
+    first = min(1, 2 - delay)  # a spike at step 1 is paired with errors of before the start, which are 0
+    impulses = np.zeros(n_steps - first + 1)
+    inside = spikes - delay < n_steps
+    np.add.at(impulses, (spikes - delay + 1 - first)[inside], a * counts[inside])
     return lfilter([1.0], [1.0, -a], impulses)[1 - first :]
 
 
-def weights_at_spikes(rule, errors, spikes, counts, delay, weight):
-    """Weights with which the spikes are transmitted, clipped at every spike; the last entry is the weight at the end.
+def weight_course(rule, errors, spikes, counts, delay, resets=()):
+    """Change of the weight by the times n = 0, 1, ..., n_steps, without clipping.
 
-    Between two spikes the unclipped integral is summed directly over the steps between them.
+    A reset at time r is an infinitely long silence: spikes at n <= r see only errors of steps <= r, spikes at n > r only those of
+    steps > r, and by then the filter has added all that it held.
+
+    Parameters
+    ----------
+    errors, spikes, counts, delay
+        As in weight_at_end.
+    resets : sequence of int
+        Times of the resets, in order (steps).
+
+    Returns
+    -------
+    ndarray, shape (n_steps + 1,)
     """
-    n_steps = errors.size
-    k_all = np.arange(1, n_steps + 1)
-    s = trace(rule, k_all, spikes, counts, delay)
-    product = errors * s
-    weights = []
-    filtered, k0 = 0.0, -delay
-    for n in [*spikes, n_steps]:
-        k1 = n - delay
-        inside = (k_all > k0) & (k_all <= k1)
-        k = k_all[inside]
-        now = product[inside]
+    course = np.zeros(errors.size + 1)
+    base = 0.0
+    edges = [0, *(r for r in resets if 0 < r < errors.size), errors.size]
+    for low, high in zip(edges, edges[1:]):
+        mine = (spikes > low) & (spikes <= high)
+        product = errors[low:high] * trace(rule, high - low, spikes[mine] - low, counts[mine], delay)
+        filtered = np.zeros(high - low)
         if rule.tau_Delta > 0:
-            new = filtered * np.exp(-(k1 - k0) * rule.h / rule.tau_Delta) + np.sum(
-                now * np.exp(-(k1 - k) * rule.h / rule.tau_Delta)
-            )
-        else:
-            new = 0.0
-        weight = np.clip(weight + rule.eta * rule.h * (np.sum(now) - (new - filtered)), rule.Wmin, rule.Wmax)
+            filtered = lfilter([1.0], [1.0, -np.exp(-rule.h / rule.tau_Delta)], product)
+        change = rule.eta * rule.h * (np.cumsum(product) - filtered)
+        seen = max(high - low - delay, 0)
+        course[low + 1 : high - seen + 1] = base
+        course[high - seen + 1 : high + 1] = base + change[:seen]
+        base += rule.eta * rule.h * np.sum(product)
+    return course
+
+
+def clipped_weights(rule, course, times, weight):
+    """Weights at these times (steps, in order), clipped at every one of them."""
+    weights = []
+    before = 0.0
+    for change in course[times]:
+        weight = min(max(weight + change - before, rule.Wmin), rule.Wmax)
         weights.append(weight)
-        filtered, k0 = new, k1
+        before = change
     return np.array(weights)

@@ -105,7 +105,7 @@ def test_spike_noise_falls_with_the_root_of_psi(nest):
         network = build(circuit)
         errors.append(np.mean(network.run(stimuli(60, circuit), None, learn=False).apical_error))
     slope = np.polyfit(np.log(psi), np.log(errors), 1)[0]
-    # 60 samples of 3 independent sources of noise: 6 % a point, so 0.03 for the slope over a factor of 64; three of these
+    # 60 samples of 3 independent sources of noise: 6 % a point, 0.03 for the slope over a factor of 64; three of these
     assert slope == pytest.approx(-0.5, abs=0.09)
 
 
@@ -143,8 +143,7 @@ def test_threads_agree_without_noise(nest, threads):
     result = network.run(stimuli(2, circuit), np.ones((2, 3)), learn=False)
     reference = build(noise_free())
     expected = reference.run(stimuli(2, circuit), np.ones((2, 3)), learn=False)
-    # the order in which inputs are summed depends on the threads: a few units in the last place of potentials of some mV
-    np.testing.assert_allclose(result.output, expected.output, rtol=0, atol=1e-13)
+    np.testing.assert_array_equal(result.output, expected.output)
 
 
 def test_same_seed_same_run(nest):

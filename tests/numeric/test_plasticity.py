@@ -1,84 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Archive and synapses against the rule as a plain sum (plasticity_oracle.py), which shares no code with them."""
+"""Weights of dendritic_error_synapse against the rule as a plain sum (plasticity_oracle.py), which shares no code with it."""
 
 import numpy as np
 import pytest
 
-from plasticity_oracle import Rule, trace, weight_at_end, weights_at_spikes
+from kernel_setup import fresh_kernel
+from plasticity_circuit import RECEPTORS, Circuit, ms, parrots, random_chunks, spike_counts
+from plasticity_oracle import Rule, clipped_weights, weight_at_end, weight_course
 
-H = 0.1
-RECEPTORS = {"basal": 2, "apical": 3}
-# presynaptic rates in Hz, from a spike in two seconds to 10 spikes in every step
-RATES = (0.5, 5.0, 50.0, 1000.0, 9000.0, 100_000.0)
-
-
-def spike_counts(rate, n_steps, rng):
-    """Steps >= 1 with spikes and how many there are, Poisson with the rate in Hz; at least two spikes."""
-    counts = rng.poisson(rate * H * 1e-3, n_steps)
-    counts[:2] = 0
-    if counts.sum() < 2:
-        counts[rng.choice(np.arange(2, n_steps - 40), 2, replace=False)] = 1
-    steps = np.flatnonzero(counts)
-    return steps, counts[steps]
-
-
-class Circuit:
-    """A cell with noisy dendrites, and parrots that emit prescribed spikes."""
-
-    def __init__(self, nest, n_steps, *, seed=1, rates=RATES, threads=1, **neuron):
-        nest.local_num_threads = threads
-        nest.rng_seed = seed
-        self.nest = nest
-        self.n_steps = n_steps
-        rng = np.random.default_rng(seed)
-        self.cell = nest.Create("pyramidal_neuron", params={"psi": 10.0, **neuron})
-        noise = nest.Create("poisson_generator", 2, {"rate": 2000.0})
-        relays = nest.Create("parrot_neuron", 2)
-        nest.Connect(noise, relays, "one_to_one")
-        for receptor in RECEPTORS.values():
-            nest.Connect(relays, self.cell, syn_spec={"weight": [[0.4, -0.35]], "delay": H, "receptor_type": receptor})
-        self.recorder = nest.Create("multimeter", params={"interval": H, "record_from": ["error_basal", "error_apical"]})
-        nest.Connect(self.recorder, self.cell)
-        # emitted by the generator at n - 1, by the parrot at n
-        self.trains = [spike_counts(rate, n_steps, rng) for rate in rates]
-        self.inputs = nest.Create("parrot_neuron", len(rates))
-        for parrot, (steps, counts) in zip(self.inputs, self.trains):
-            generator = nest.Create(
-                "spike_generator",
-                params={"spike_times": np.round((steps - 1) * H, 1), "spike_multiplicities": counts},
-            )
-            nest.Connect(generator, parrot, syn_spec={"delay": H})
-
-    def connect(self, rule, receptor, delay, model="dendritic_error_synapse", weight=0.0):
-        name = f"{model}_{receptor}_{delay}_{rule.eta}"
-        if name not in self.nest.synapse_models:
-            parameters = {"eta": rule.eta, "tau_s": rule.tau_s, "tau_Delta": rule.tau_Delta}
-            if np.isfinite(rule.Wmax):
-                parameters |= {"Wmin": rule.Wmin, "Wmax": rule.Wmax}
-            self.nest.CopyModel(model, name, parameters)
-        self.nest.Connect(
-            self.inputs,
-            self.cell,
-            syn_spec={
-                "synapse_model": name,
-                "weight": weight,
-                "delay": delay * H,
-                "receptor_type": RECEPTORS[receptor],
-            },
-        )
-        return name
-
-    def weights(self, name):
-        connections = self.nest.GetConnections(synapse_model=name)
-        order = np.argsort(connections.source)
-        return np.atleast_1d(connections.weight)[order]
-
-    def errors(self, receptor):
-        events = self.recorder.get("events")
-        errors = np.array(events[f"error_{receptor}"])
-        assert np.allclose(events["times"], np.arange(1, errors.size + 1) * H)
-        return errors
-
+# Rounding of running sums that span e^2, against plain sums over all steps; measured 1e-12.
+EXACT = {"rel": 1e-9, "abs": 0}
 
 TIME_CONSTANTS = {
     "equal": (1.0, 1.0),
@@ -92,20 +23,162 @@ TIME_CONSTANTS = {
 }
 
 
+def assert_sums(circuit, weights, rule, receptor, delay):
+    """The weights, read at the end of the run, are the sums."""
+    errors = circuit.errors(receptor)
+    for weight, (steps, counts) in zip(weights, circuit.trains, strict=True):
+        expected = weight_at_end(rule, errors, steps, counts, delay, 0.0)
+        assert expected != 0
+        assert weight == pytest.approx(expected, **EXACT)
+
+
 @pytest.mark.parametrize("tau_s, tau_Delta", TIME_CONSTANTS.values(), ids=TIME_CONSTANTS.keys())
 def test_weights_equal_the_sum(nest, tau_s, tau_Delta):
-    n_steps = 20_000
-    circuit = Circuit(nest, n_steps)
+    """Rates from 0.5 Hz to 10 spikes in every step, three delays, basal and apical synapses at once."""
+    circuit = Circuit(nest, 20_000)
     rules = {"basal": Rule(1e-12, tau_s, tau_Delta), "apical": Rule(-1e-12, tau_s, tau_Delta)}
     names = {(r, d): circuit.connect(rules[r], r, d) for r in rules for d in (1, 2, 17)}
-    nest.Simulate(n_steps * H)
-    for (receptor, delay), name in names.items():
-        errors = circuit.errors(receptor)
-        # the recorder misses the last step
-        errors = np.append(errors, circuit.cell.get(f"error_{receptor}"))
-        assert errors.size == n_steps
-        for weight, (steps, counts) in zip(circuit.weights(name), circuit.trains):
-            expected = weight_at_end(rules[receptor], errors, steps, counts, delay, 0.0)
-            assert expected != 0
-            # rounding of running sums that span e^2; measured 1e-12
-            assert weight == pytest.approx(expected, rel=1e-9, abs=0)
+    circuit.simulate(circuit.n_steps)
+    weights = {key: circuit.weights(name) for key, name in names.items()}
+    for (receptor, delay), values in weights.items():
+        assert_sums(circuit, values, rules[receptor], receptor, delay)
+
+
+def test_trace_shorter_than_a_step(nest):
+    """With tau_s = h / 1000 a trace has gone before it meets an error: the weights stay, they do not become NaN."""
+    circuit = Circuit(nest, 1000)
+    names = [circuit.connect(Rule(1.0, 1e-4, tau_Delta), r, 2) for r, tau_Delta in (("basal", 10.0), ("apical", 1e-5))]
+    circuit.simulate(circuit.n_steps)
+    for name in names:
+        # 500 e-foldings instead of 1000 by design (power_table.h): 1e-217
+        assert np.max(np.abs(circuit.weights(name))) < 1e-200
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["one Simulate", "many"])
+@pytest.mark.parametrize("tau_s, tau_Delta", [(1.0, 30.0), (10.0, 1.0)], ids=["tau_s below", "tau_s above"])
+def test_slices_of_several_steps(nest, tau_s, tau_Delta, chunked):
+    """With a smallest delay of 5 steps spikes arrive late and five steps of them at once."""
+    circuit = Circuit(nest, 4000, min_delay=5, quiet=5, threads=2)  # later spikes would not have arrived at the end
+    rule = Rule(1e-12, tau_s, tau_Delta)
+    names = {(r, d): circuit.connect(rule, r, d) for r in RECEPTORS for d in (5, 17)}
+    for chunk in random_chunks(circuit.n_steps, np.random.default_rng(2)) if chunked else [circuit.n_steps]:
+        circuit.simulate(chunk)
+    weights = {key: circuit.weights(name) for key, name in names.items()}
+    for (receptor, delay), values in weights.items():
+        assert_sums(circuit, values, rule, receptor, delay)
+
+
+@pytest.mark.parametrize("delay", [1, 2, 17])
+def test_reading_gives_the_present_weight(nest, delay):
+    """A weight that is read is the one of that moment, errors since the last spike included."""
+    circuit = Circuit(nest, 4000)
+    rule = Rule(1e-12, 3.0, 10.0)
+    name = circuit.connect(rule, "basal", delay)
+    times, weights = [], []
+    for chunk in random_chunks(circuit.n_steps, np.random.default_rng(3)):
+        circuit.simulate(chunk)
+        times.append(round(nest.biological_time / rule.h))
+        weights.append(circuit.weights(name))
+    errors = circuit.errors("basal")
+    for observed, (steps, counts) in zip(np.transpose(weights), circuit.trains, strict=True):
+        expected = weight_course(rule, errors, steps, counts, delay)[times]
+        # differences of the oracle's own cumulative sums: relative to the largest weight of the run
+        assert observed == pytest.approx(expected, rel=1e-9, abs=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("min_delay", [1, 5])
+def test_reading_changes_nothing(nest, min_delay):
+    """A run in which all weights are read after each of many short Simulate calls ends with the same weights, bit for bit."""
+    ends = []
+    for reads in (False, True):
+        fresh_kernel(nest)
+        circuit = Circuit(nest, 2000, min_delay=min_delay)
+        name = circuit.connect(Rule(1e-3, 3.0, 10.0), "basal", 17)
+        for chunk in random_chunks(circuit.n_steps, np.random.default_rng(4)):
+            circuit.simulate(chunk)
+            if reads:
+                circuit.weights(name)
+        ends.append(circuit.weights(name))
+    assert np.ptp(ends[0]) > 0
+    assert np.array_equal(*ends)
+
+
+@pytest.mark.parametrize("receptor", RECEPTORS)
+def test_connections_made_between_simulations(nest, receptor):
+    """A synapse made at time T learns from the spikes after T."""
+    circuit = Circuit(nest, 3000)
+    rule = Rule(1e-12, 3.0, 10.0)
+    circuit.connect(rule, "basal", 17)  # fixes the range of delays
+    start = 1000
+    circuit.simulate(start)
+    names = {delay: circuit.connect(rule, receptor, delay) for delay in (1, 2, 17)}
+    circuit.simulate(circuit.n_steps - start)
+    weights = {delay: circuit.weights(name) for delay, name in names.items()}
+    errors = circuit.errors(receptor).copy()
+    if receptor == "apical":
+        errors[:start] = 0.0  # a dendrite archives errors from its first plastic synapse on
+    for delay, values in weights.items():
+        for weight, (steps, counts) in zip(values, circuit.trains, strict=True):
+            later = steps > start
+            expected = weight_at_end(rule, errors, steps[later], counts[later], delay, 0.0)
+            assert weight == pytest.approx(expected, **EXACT)
+            assert expected != 0 or not later.any()
+
+
+@pytest.mark.parametrize("delay", [1, 2, 17])
+def test_transmitted_weights(nest, delay):
+    """Spikes carry the weight of the time at which they were emitted, and this is what a weight recorder sees."""
+    circuit = Circuit(nest, 3000)
+    recorder = nest.Create("weight_recorder")
+    rule = Rule(0.01, 3.0, 10.0, Wmin=-0.3, Wmax=0.2)
+    circuit.connect(rule, "basal", delay, weight_recorder=recorder)
+    circuit.simulate(circuit.n_steps)
+    errors = circuit.errors("basal")
+    events = recorder.get("events")
+    for source, (steps, counts) in zip(circuit.inputs.tolist(), circuit.trains, strict=True):
+        mine = events["senders"] == source
+        in_time = events["times"][mine] < ms(circuit.n_steps) - 1e-9  # later ones were sent while the recorder was read out
+        course = weight_course(rule, errors, steps, counts, delay)
+        steps, counts = steps[steps < circuit.n_steps], counts[: np.sum(steps < circuit.n_steps)]
+        expected = np.repeat(clipped_weights(rule, course, steps, 0.0), counts)  # one by one
+        assert np.allclose(events["times"][mine][in_time], np.repeat(ms(steps), counts))
+        # 1e-11 mV ms are 5e-11 of the range of the weights: rounding of the oracle's cumulative sums
+        assert np.allclose(events["weights"][mine][in_time], expected, rtol=0, atol=1e-11)
+    assert events["weights"].max() == rule.Wmax and events["weights"].min() == rule.Wmin
+
+
+def test_labelled_synapses_and_copies(nest):
+    """Copies have their own constants; a labelled copy keeps its label, and both learn as the model does."""
+    circuit = Circuit(nest, 2000)
+    rules = {"dendritic_error_synapse": Rule(1e-12, 3.0, 10.0), "dendritic_error_synapse_lbl": Rule(2e-12, 3.0, 10.0)}
+    names = {}
+    for model, rule in rules.items():
+        parameters = {"synapse_label": 7} if model.endswith("_lbl") else {}
+        names[model] = circuit.connect(rule, "basal", 2, model=model, **parameters)
+    circuit.simulate(circuit.n_steps)
+    assert set(nest.GetConnections(synapse_label=7).synapse_model) == {names["dendritic_error_synapse_lbl"]}
+    weights = {model: circuit.weights(name) for model, name in names.items()}
+    for model, rule in rules.items():
+        assert_sums(circuit, weights[model], rule, "basal", 2)
+
+
+def test_threads_agree(nest):
+    """With prescribed errors and spikes no random number is drawn: one and two threads give the same weights, bit for bit."""
+    results = []
+    rng = np.random.default_rng(5)
+    trains = [spike_counts(rate, 2, 3000, rng) for rate in (50.0, 5000.0)]
+    currents = rng.normal(0.0, 1.0, 30)
+    for threads in (1, 2):
+        fresh_kernel(nest, threads=threads)
+        cells = nest.Create("pyramidal_neuron", 3, {"gamma": 0.0})  # without spikes
+        drive = nest.Create("spike_generator", params={"spike_times": np.arange(1.0, 301.0, 10.0), "spike_weights": currents})
+        inputs = parrots(nest, trains)
+        nest.Connect(drive, cells, syn_spec={"delay": 0.1, "receptor_type": 3})
+        nest.CopyModel("dendritic_error_synapse", "plastic", {"eta": 1e-4, "tau_s": 3.0, "tau_Delta": 10.0, "weight": 0.0})
+        nest.Connect(inputs, cells, syn_spec={"synapse_model": "plastic", "delay": 0.2, "receptor_type": 3})
+        nest.Simulate(300.0)
+        connections = nest.GetConnections(synapse_model="plastic")
+        weights = dict(zip(zip(connections.source, connections.target), connections.weight))
+        results.append([weights[key] for key in sorted(weights)])
+    assert np.ptp(results[0]) > 0
+    assert results[0] == results[1]
