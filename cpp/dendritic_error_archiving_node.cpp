@@ -82,13 +82,14 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
   Compartment& c = compartments_[ port ];
   if ( c.n_plastic > 0 and ( c.tau_s != tau_s or c.tau_Delta != tau_Delta ) )
   {
-    throw IllegalConnection( String::compose( "%1: all plastic synapses onto one compartment must have the same tau_s and tau_Delta; "
-                                              "there are synapses with %2 and %3 ms, got %4 and %5 ms",
-      synapse,
-      c.tau_s,
-      c.tau_Delta,
-      tau_s,
-      tau_Delta ) );
+    throw IllegalConnection(
+      String::compose( "%1: all plastic synapses onto one compartment must have the same tau_s and tau_Delta; "
+                       "there are synapses with %2 and %3 ms, got %4 and %5 ms",
+        synapse,
+        c.tau_s,
+        c.tau_Delta,
+        tau_s,
+        tau_Delta ) );
   }
   c.tau_s = tau_s;
   c.tau_Delta = tau_Delta;
@@ -101,14 +102,17 @@ DendriticErrorArchivingNode::register_stepping_synapse( const size_t port, const
   if ( not has_error( port ) )
   {
     throw IllegalConnection( String::compose(
-      "%1 needs a compartment with a dendritic error: connect it to receptor_type 'basal' or 'apical' of %2", synapse, get_name() ) );
+      "%1 needs a compartment with a dendritic error: connect it to receptor_type 'basal' or 'apical' of %2",
+      synapse,
+      get_name() ) );
   }
 }
 
 void
 DendriticErrorArchivingNode::prepare_run()
 {
-  const Time now = kernel().simulation_manager.get_slice_origin() + Time::step( kernel().simulation_manager.get_from_step() );
+  const Time now =
+    kernel().simulation_manager.get_slice_origin() + Time::step( kernel().simulation_manager.get_from_step() );
   Divergence::get().begin_run();
   clock_.set_time( now.get_steps() );
   next_reset_ = clock_.next_reset();
@@ -133,7 +137,8 @@ DendriticErrorArchivingNode::prepare_run()
 void
 DendriticErrorArchivingNode::notice_lost_signals_( const long now )
 {
-  const std::pair< size_t, size_t > network( kernel().node_manager.size(), kernel().connection_manager.get_num_connections() );
+  const std::pair< size_t, size_t > network(
+    kernel().node_manager.size(), kernel().connection_manager.get_num_connections() );
   if ( network != network_ and kernel().simulation_manager.get_from_step() == 0 )
   {
     lost_until_ = now;
@@ -204,8 +209,9 @@ DendriticErrorArchivingNode::report_divergence_( const double V ) const
 {
   Divergence::get().report( now_,
     get_node_id(),
-    String::compose( "the network diverges: the prospective potential of %1 %2 became %3 mV in trial %4, at %5 ms; lower the "
-                     "learning rates or the weights of the feedback",
+    String::compose(
+      "the network diverges: the prospective potential of %1 %2 became %3 mV in trial %4, at %5 ms; lower the "
+      "learning rates or the weights of the feedback",
       get_name(),
       get_node_id(),
       V,
@@ -299,7 +305,10 @@ DendriticErrorArchivingNode::send_( Outlet< EventT >& outlet, const long lag, co
 }
 
 void
-DendriticErrorArchivingNode::send_signals( const long lag, const long to, const double V_prospective, const double rate )
+DendriticErrorArchivingNode::send_signals( const long lag,
+  const long to,
+  const double V_prospective,
+  const double rate )
 {
   if ( kernel().connection_manager.secondary_connections_exist() )
   {

@@ -178,7 +178,8 @@ protected:
   stimulus() const
   {
     const size_t trial = static_cast< size_t >( clock_.trial() );
-    return clock_.stimulates( now_ ) and trial < stimulus_values_.size() ? stimulus_values_[ trial ] : SignalBuffer::none;
+    return clock_.stimulates( now_ ) and trial < stimulus_values_.size() ? stimulus_values_[ trial ]
+                                                                         : SignalBuffer::none;
   }
 
   //! Keep the error of the compartment at this port, at the end of the step; 0 outside of the learning window.
@@ -232,12 +233,12 @@ private:
 
   struct Compartment
   {
-    SignalBuffer rates;       //!< rates on their way, times weight and resolution (mV ms or pA ms)
-    ErrorArchive archive;     //!< for synapses that integrate in O(1)
-    ErrorHistory history;     //!< for synapses that step over every error
-    double tau_s = 0.0;       //!< time constants of the plastic synapses (ms)
-    double tau_Delta = 0.0;   //!< ditto
-    size_t n_plastic = 0;     //!< plastic synapses connected
+    SignalBuffer rates;      //!< rates on their way, times weight and resolution (mV ms or pA ms)
+    ErrorArchive archive;    //!< for synapses that integrate in O(1)
+    ErrorHistory history;    //!< for synapses that step over every error
+    double tau_s = 0.0;      //!< time constants of the plastic synapses (ms)
+    double tau_Delta = 0.0;  //!< ditto
+    size_t n_plastic = 0;    //!< plastic synapses connected
   };
 
   //! One kind of continuous signal that the neuron sends.
@@ -263,20 +264,20 @@ private:
   void report_divergence_( double V ) const;
 
   TrialClock clock_;
-  std::vector< double > stimulus_values_;                      //!< one for each trial; NaN: none
-  std::array< Compartment, NUM_COMPARTMENTS > compartments_;   //!< soma, basal and apical dendrite
-  SignalBuffer nudge_;                                         //!< potentials of partner cells and teachers (mV)
-  Outlet< DelayedRateConnectionEvent > potential_out_;         //!< V_prospective (mV)
-  Outlet< SICEvent > rate_out_;                                //!< rate (1/ms)
-  Potentials readout_sums_ {};                                 //!< over the present read-out window (mV)
-  long readout_steps_ = 0;                                     //!< steps in it so far
+  std::vector< double > stimulus_values_;                          //!< one for each trial; NaN: none
+  std::array< Compartment, NUM_COMPARTMENTS > compartments_;       //!< soma, basal and apical dendrite
+  SignalBuffer nudge_;                                             //!< potentials of partner cells and teachers (mV)
+  Outlet< DelayedRateConnectionEvent > potential_out_;             //!< V_prospective (mV)
+  Outlet< SICEvent > rate_out_;                                    //!< rate (1/ms)
+  Potentials readout_sums_{};                                      //!< over the present read-out window (mV)
+  long readout_steps_ = 0;                                         //!< steps in it so far
   std::array< std::vector< double >, NUM_COMPARTMENTS > readout_;  //!< means of the trials (mV)
-  long now_ = 0;                                               //!< time at which the present step begins (steps)
-  Time last_reset_;                                            //!< time of the last reset
-  Time next_reset_ = Time::pos_inf();                          //!< time of the next one
-  std::vector< std::function< void() > > waiting_;             //!< deliver the events that wait for it
-  std::pair< size_t, size_t > network_;                        //!< numbers of nodes and connections in the last run
-  long lost_until_ = 0;                                        //!< time up to which NEST has lost all signals (steps)
+  long now_ = 0;                                                   //!< time at which the present step begins (steps)
+  Time last_reset_;                                                //!< time of the last reset
+  Time next_reset_ = Time::pos_inf();                              //!< time of the next one
+  std::vector< std::function< void() > > waiting_;                 //!< deliver the events that wait for it
+  std::pair< size_t, size_t > network_;                            //!< numbers of nodes and connections in the last run
+  long lost_until_ = 0;  //!< time up to which NEST has lost all signals (steps)
 };
 
 }  // namespace nest

@@ -50,16 +50,17 @@ DendriticErrorCommonProperties::set_status( const Dictionary& d, ConnectorModel&
   }
   if ( not( changed.Wmin <= changed.Wmax ) )
   {
-    throw BadProperty(
-      String::compose( "Wmin must not exceed Wmax, got %1 and %2 mV ms (%3)", changed.Wmin, changed.Wmax, cm.get_name() ) );
+    throw BadProperty( String::compose(
+      "Wmin must not exceed Wmax, got %1 and %2 mV ms (%3)", changed.Wmin, changed.Wmax, cm.get_name() ) );
   }
   const bool changes_rule = changed.eta != eta or changed.tau_s != tau_s or changed.tau_Delta != tau_Delta;
   if ( changes_rule and kernel().connection_manager.get_num_connections( cm.get_syn_id() ) > 0 )
   {
-    throw BadProperty( String::compose( "eta, tau_s and tau_Delta of %1 cannot change while there are connections of it; set them "
-                                        "before Connect, make a copy with CopyModel, or switch learning off with the parameter "
-                                        "'learning' of the postsynaptic cells",
-      cm.get_name() ) );
+    throw BadProperty(
+      String::compose( "eta, tau_s and tau_Delta of %1 cannot change while there are connections of it; set them "
+                       "before Connect, make a copy with CopyModel, or switch learning off with the parameter "
+                       "'learning' of the postsynaptic cells",
+        cm.get_name() ) );
   }
   CommonSynapseProperties::set_status( d, cm );
   eta = changed.eta;
@@ -74,8 +75,8 @@ DendriticErrorCommonProperties::check_weight( const double weight, const std::st
 {
   if ( not( Wmin <= weight and weight <= Wmax ) )
   {
-    throw BadProperty(
-      String::compose( "the weight must lie in [Wmin, Wmax] = [%1, %2] mV ms, got %3 (%4)", Wmin, Wmax, weight, synapse ) );
+    throw BadProperty( String::compose(
+      "the weight must lie in [Wmin, Wmax] = [%1, %2] mV ms, got %3 (%4)", Wmin, Wmax, weight, synapse ) );
   }
 }
 

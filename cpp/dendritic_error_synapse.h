@@ -178,14 +178,18 @@ private:
   void move_to_( ErrorArchive& archive, const ErrorArchive::Position& p, const State& state );
 
   //! Add spikes that are older than the state: everything is linear in the trace, so their share can be added later.
-  void add_late_spikes_( const ErrorArchive& archive, const ErrorArchive::Position& p, double n, const CommonPropertiesType& cp );
+  void add_late_spikes_( const ErrorArchive& archive,
+    const ErrorArchive::Position& p,
+    double n,
+    const CommonPropertiesType& cp );
 
   //! Position of a synapse without a spike.
   static constexpr long never_ = std::numeric_limits< long >::min();
 
-  uint32_t last_step_ = 0;           //!< time of the last spike (steps, lowest bits); fills the padding of the base class
-  State state_;                      //!< at position_, spikes there included
-  ErrorArchive::Position position_ = { never_, {} };  //!< of the last spike, or of the last change of the weight by hand
+  uint32_t last_step_ = 0;  //!< time of the last spike (steps, lowest bits); fills the padding of the base class
+  State state_;             //!< at position_, spikes there included
+  ErrorArchive::Position position_ = { never_,
+    {} };  //!< of the last spike, or of the last change of the weight by hand
 };
 
 template < typename targetidentifierT >
@@ -202,13 +206,17 @@ dendritic_error_synapse< targetidentifierT >::check_connection( Node& source,
   auto* const node = dynamic_cast< DendriticErrorArchivingNode* >( &target );
   if ( not node )
   {
-    throw IllegalConnection( String::compose(
-      "%1 needs a target that archives dendritic errors, such as pyramidal_neuron; %2 does not", name, target.get_name() ) );
+    throw IllegalConnection(
+      String::compose( "%1 needs a target that archives dendritic errors, such as pyramidal_neuron; %2 does not",
+        name,
+        target.get_name() ) );
   }
   if ( not source.has_proxies() )
   {
-    throw IllegalConnection( String::compose(
-      "%1 learns from neurons, %2 is a device: put a parrot_neuron between it and the target", name, source.get_name() ) );
+    throw IllegalConnection(
+      String::compose( "%1 learns from neurons, %2 is a device: put a parrot_neuron between it and the target",
+        name,
+        source.get_name() ) );
   }
   ConnTestDummyNode dummy;
   ConnectionBase::check_connection_( dummy, source, target, receptor_type );
@@ -280,13 +288,15 @@ dendritic_error_synapse< targetidentifierT >::state_at_( const ErrorArchive& arc
   const double b = tables.b( steps );
   const double I1 = state_.trace * archive.F1( position_, p, a );
   const double filtered = b * state_.filtered + state_.trace * archive.F2( position_, p, a, b );
-  return { cp.clip( state_.weight + cp.eta * tables.h * ( I1 - ( filtered - state_.filtered ) ) ), state_.trace * a, filtered };
+  return {
+    cp.clip( state_.weight + cp.eta * tables.h * ( I1 - ( filtered - state_.filtered ) ) ), state_.trace * a, filtered
+  };
 }
 
 template < typename targetidentifierT >
 auto
-dendritic_error_synapse< targetidentifierT >::present_state_( const ErrorArchive& archive, const CommonPropertiesType& cp ) const
-  -> State
+dendritic_error_synapse< targetidentifierT >::present_state_( const ErrorArchive& archive,
+  const CommonPropertiesType& cp ) const -> State
 {
   const ErrorArchive::Position now = archive.position( archive.now(), get_delay_steps() );
   return position_.index != never_ and now.index > position_.index ? state_at_( archive, now, cp ) : state_;
@@ -294,7 +304,9 @@ dendritic_error_synapse< targetidentifierT >::present_state_( const ErrorArchive
 
 template < typename targetidentifierT >
 inline void
-dendritic_error_synapse< targetidentifierT >::move_to_( ErrorArchive& archive, const ErrorArchive::Position& p, const State& state )
+dendritic_error_synapse< targetidentifierT >::move_to_( ErrorArchive& archive,
+  const ErrorArchive::Position& p,
+  const State& state )
 {
   archive.move_reader( position_.index, p.index );
   position_ = p;
@@ -334,8 +346,10 @@ dendritic_error_synapse< targetidentifierT >::get_status( Dictionary& d ) const
   double weight = state_.weight;
   if ( const ErrorArchive* const archive = archive_() )
   {
-    const ConnectorModel& cm = kernel().model_manager.get_connection_model( get_syn_id(), get_target( 0 )->get_thread() );
-    weight = present_state_( *archive, static_cast< const CommonPropertiesType& >( cm.get_common_properties() ) ).weight;
+    const ConnectorModel& cm =
+      kernel().model_manager.get_connection_model( get_syn_id(), get_target( 0 )->get_thread() );
+    weight =
+      present_state_( *archive, static_cast< const CommonPropertiesType& >( cm.get_common_properties() ) ).weight;
   }
   d[ names::weight ] = weight;
   d[ names::size_of ] = static_cast< long >( sizeof( *this ) );
@@ -353,10 +367,13 @@ dendritic_error_synapse< targetidentifierT >::set_status( const Dictionary& d, C
     cp.check_weight( weight, cm.get_name() );
   }
   double delay = 0.0;
-  if ( position_.index != never_ and d.update_value( names::delay, delay ) and Time::delay_ms_to_steps( delay ) != get_delay_steps() )
+  if ( position_.index != never_ and d.update_value( names::delay, delay )
+    and Time::delay_ms_to_steps( delay ) != get_delay_steps() )
   {
-    throw BadProperty( String::compose(
-      "%1: the delay cannot change after the first spike; disconnect, and connect anew with %2 ms", cm.get_name(), delay ) );
+    throw BadProperty(
+      String::compose( "%1: the delay cannot change after the first spike; disconnect, and connect anew with %2 ms",
+        cm.get_name(),
+        delay ) );
   }
   ConnectionBase::set_status( d, cm );
   if ( not sets_weight )

@@ -89,7 +89,8 @@ public:
     const long k_new = ( ( ( k + silence ) >> shift ) + 1 ) << shift;
 
     const long oldest = now_ - static_cast< long >( ring_.size() );
-    std::erase_if( segments_, [ & ]( const Segment& s ) { return &s != &segments_.back() and ( &s + 1 )->start < oldest; } );
+    std::erase_if(
+      segments_, [ & ]( const Segment& s ) { return &s != &segments_.back() and ( &s + 1 )->start < oldest; } );
     present_ = { now_, k_new + static_cast< long >( ring_.size() ) - now_ };
     segments_.push_back( present_ );
     begin_segment_( k_new, k_keep );
@@ -217,7 +218,7 @@ private:
 
   std::vector< Sums > ring_;                       //!< sums of the last steps, by time; its size is a power of 2
   size_t mask_ = 0;                                //!< that size less 1
-  Segment present_ {};                             //!< since the last reset
+  Segment present_{};                              //!< since the last reset
   std::vector< Segment > segments_;                //!< as far back as the ring, present_ the last
   std::shared_ptr< const ArchiveTables > tables_;  //!< constants; none before the first Simulate
   long now_ = 0;                                   //!< time of the last archived error (steps)

@@ -109,17 +109,17 @@ private:
     }
   };
 
-  long start_ = 0;                         //!< onset of the first trial (steps)
-  long period_ = 0;                        //!< from onset to onset (steps); 0: a single endless trial
-  bool reset_ = false;                     //!< whether everything is at rest at every onset
-  bool learning_ = true;                   //!< whether errors are archived at all
-  Window stimulus_ = { 0, never_ };        //!< when a stimulus is shown (steps)
+  long start_ = 0;                          //!< onset of the first trial (steps)
+  long period_ = 0;                         //!< from onset to onset (steps); 0: a single endless trial
+  bool reset_ = false;                      //!< whether everything is at rest at every onset
+  bool learning_ = true;                    //!< whether errors are archived at all
+  Window stimulus_ = { 0, never_ };         //!< when a stimulus is shown (steps)
   Window learning_window_ = { 0, never_ };  //!< when errors are archived (steps)
-  Window readout_ = { 0, 0 };              //!< over which potentials are averaged (steps)
+  Window readout_ = { 0, 0 };               //!< over which potentials are averaged (steps)
 
-  long trial_ = -1;         //!< number of the present trial
-  long onset_ = 0;          //!< of the present trial (steps)
-  long next_onset_ = 0;     //!< of the next trial (steps)
+  long trial_ = -1;      //!< number of the present trial
+  long onset_ = 0;       //!< of the present trial (steps)
+  long next_onset_ = 0;  //!< of the next trial (steps)
 };
 
 }  // namespace nest

@@ -71,7 +71,9 @@ class Circuit:
         for receptor in RECEPTORS.values():
             syn_spec = {"weight": [[0.4, -0.35]], "delay": delay, "receptor_type": receptor}
             nest.Connect(relays, self.cell, syn_spec=syn_spec)
-        self.recorder = nest.Create("multimeter", params={"interval": H, "record_from": ["error_basal", "error_apical"]})
+        self.recorder = nest.Create(
+            "multimeter", params={"interval": H, "record_from": ["error_basal", "error_apical"]}
+        )
         nest.Connect(self.recorder, self.cell)
         # a parrot repeats the spikes of its generator after the delay
         self.trains = [spike_counts(rate, min_delay + 1, n_steps - quiet, rng) for rate in rates]

@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from kernel_setup import fresh_kernel
 
 PLASTIC = ("dendritic_error_synapse", "dendritic_error_reference_synapse")
@@ -55,7 +54,9 @@ def test_devices_cannot_be_learned_from(nest, model, device):
         nest.Connect(generator, cell, syn_spec={"synapse_model": model, "receptor_type": 2})
 
 
-@pytest.mark.parametrize("model, receptor", [("rate_connection_delayed", 2), ("sic_connection", 4), ("sic_connection", 0)])
+@pytest.mark.parametrize(
+    "model, receptor", [("rate_connection_delayed", 2), ("sic_connection", 4), ("sic_connection", 0)]
+)
 def test_signals_to_wrong_receptors(nest, model, receptor):
     cells = nest.Create("pyramidal_neuron", 2)
     with pytest.raises(nest.NESTError, match=f"Receptor type {receptor} is not available in pyramidal_neuron"):
@@ -80,10 +81,16 @@ BAD_RULES = {
     "tau_s negative": ({"tau_s": -1.0}, "tau_s must be positive, got -1 ms"),
     "tau_s zero": ({"tau_s": 0.0}, "tau_s must be positive, got 0 ms"),
     "tau_s nan": ({"tau_s": float("nan")}, "tau_s must be positive, got nan ms"),
-    "tau_Delta negative": ({"eta": 1.0, "tau_Delta": -2.0}, "tau_Delta must be positive, or 0 for no filter, got -2 ms"),
+    "tau_Delta negative": (
+        {"eta": 1.0, "tau_Delta": -2.0},
+        "tau_Delta must be positive, or 0 for no filter, got -2 ms",
+    ),
     "bounds": ({"Wmin": 1.0, "Wmax": -1.0}, "Wmin must not exceed Wmax, got 1 and -1 mV ms"),
     "eta": ({"eta": float("inf")}, "eta must be a finite number, got inf"),
-    "default weight": ({"Wmax": 0.5, "weight": 0.7}, r"the weight must lie in \[Wmin, Wmax\] = \[-inf, 0.5\] mV ms, got 0.7"),
+    "default weight": (
+        {"Wmax": 0.5, "weight": 0.7},
+        r"the weight must lie in \[Wmin, Wmax\] = \[-inf, 0.5\] mV ms, got 0.7",
+    ),
 }
 
 
@@ -137,7 +144,9 @@ def test_rule_changed_while_there_are_connections(nest, threads):
     nest.Connect(pre, cells, syn_spec={"synapse_model": "plastic", "receptor_type": 2})
     before = nest.GetDefaults("plastic")
     for change in ({"eta": 0.2}, {"tau_s": 2.0, "Wmax": 5.0}, {"tau_Delta": 3.0}):
-        with pytest.raises(nest.NESTError, match="eta, tau_s and tau_Delta of plastic cannot change while there are connections"):
+        with pytest.raises(
+            nest.NESTError, match="eta, tau_s and tau_Delta of plastic cannot change while there are connections"
+        ):
             nest.SetDefaults("plastic", change)
     assert same(before, nest.GetDefaults("plastic"))
     nest.SetDefaults("plastic", {"eta": 0.1, "Wmax": 5.0})  # the same eta, and bounds, are no other rule
@@ -171,7 +180,10 @@ BAD_CELLS = {
     "psi": ({"psi": 0.0}, "psi > 0 is required, got 0"),
     "beta": ({"beta": 0.0}, "beta > 0"),
     "t_ref": ({"t_ref": -1.0}, "t_ref >= 0 ms is required"),
-    "duration off the grid": ({"trial_duration": 0.25}, "trial_duration must be a multiple of the resolution, 0.1 ms, .* got 0.25 ms"),
+    "duration off the grid": (
+        {"trial_duration": 0.25},
+        "trial_duration must be a multiple of the resolution, 0.1 ms, .* got 0.25 ms",
+    ),
     "start negative": ({"trial_start": -5.0}, "trial_start must be a multiple of the resolution, 0.1 ms, .* got -5 ms"),
     "stop nan": ({"learning_stop": float("nan")}, "learning_stop must be a multiple of the resolution"),
     "stimulus off the grid": ({"stimulus_duration": 1.23}, "stimulus_duration must be a multiple of the resolution"),

@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from kernel_setup import fresh_kernel
 from traces import Traces, softplus
 
@@ -24,13 +23,15 @@ def assert_trace(observed, expected):
 def drive(nest, values, target, receptor, delay, *, model="sic_connection", weight=1.0, **parameters):
     """A stimulus_neuron with psi = 1 that sends its values, one for each trial, without noise."""
     source = nest.Create("stimulus_neuron", params={"stimulus_values": values, "psi": 1.0, **parameters})
-    nest.Connect(source, target, syn_spec={"synapse_model": model, "weight": weight, "delay": delay, "receptor_type": receptor})
+    nest.Connect(
+        source, target, syn_spec={"synapse_model": model, "weight": weight, "delay": delay, "receptor_type": receptor}
+    )
     return source
 
 
 @pytest.mark.parametrize("h", RESOLUTIONS)
 def test_current_step(nest, h):
-    """u = I / g (1 - exp(-t g / C)), exact for any resolution."""
+    """U = I / g (1 - exp(-t g / C)), exact for any resolution."""
     fresh_kernel(nest, resolution=h)
     cell = nest.Create("pyramidal_neuron", params=CONDUCTANCES | SILENT | {"I_e": 0.4})
     traces = Traces(nest, cell, ["V_soma"])
@@ -107,7 +108,9 @@ def test_mean_potentials_do_not_depend_on_the_resolution(nest, receptor, gain):
     for h in RESOLUTIONS:
         fresh_kernel(nest, resolution=h)
         cell = nest.Create("pyramidal_neuron", params=CONDUCTANCES | SILENT | {"tau_basal": 3.0, "tau_apical": 0.0})
-        spikes = nest.Create("spike_generator", params={"spike_times": [2.0, 2.5, 7.0], "spike_multiplicities": [1, 3, 1]})
+        spikes = nest.Create(
+            "spike_generator", params={"spike_times": [2.0, 2.5, 7.0], "spike_multiplicities": [1, 3, 1]}
+        )
         nest.Connect(spikes, cell, syn_spec={"weight": 1.7, "delay": 1.0, "receptor_type": receptor})
         traces = Traces(nest, cell, ["V_soma", "V_basal", "V_apical"])
         nest.Simulate(250.0)
@@ -133,7 +136,9 @@ def test_currents_from_devices(nest):
 def noisy(nest):
     """Traces of cells with noisy dendrites, with and without latent equilibrium, nudged from 10 to 20 ms of every 30 ms."""
     nest.rng_seed = 3
-    cells = nest.Create("pyramidal_neuron", 2, CONDUCTANCES | {"I_e": 0.1, "psi": 20.0, "beta": 0.8, "theta": 1.0, "gamma": 0.5})
+    cells = nest.Create(
+        "pyramidal_neuron", 2, CONDUCTANCES | {"I_e": 0.1, "psi": 20.0, "beta": 0.8, "theta": 1.0, "gamma": 0.5}
+    )
     cells.set(latent_equilibrium=[True, False])
     noise = nest.Create("poisson_generator", params={"rate": 2000.0})
     for receptor, weight in ((2, 1.5), (3, -0.8), (1, 0.1)):
@@ -161,7 +166,9 @@ def test_prospective_potential(nest, noisy):
 
 def test_prospective_potential_is_the_steady_state(nest):
     """Without spikes into the soma: (I + g_b v_b + g_a v_a + g_nudge V_nudge) / g_total at once, whatever u is."""
-    cell = nest.Create("pyramidal_neuron", params=CONDUCTANCES | SILENT | {"I_e": 0.2, "V_soma": -30.0, "tau_basal": 5.0})
+    cell = nest.Create(
+        "pyramidal_neuron", params=CONDUCTANCES | SILENT | {"I_e": 0.2, "V_soma": -30.0, "tau_basal": 5.0}
+    )
     drive(nest, [3.0], cell, 2, 0.1)
     drive(nest, [2.0], cell, 3, 0.1, weight=-1.0)
     drive(nest, [6.0], cell, 4, 0.1, model="rate_connection_delayed", trial_start=10.0)

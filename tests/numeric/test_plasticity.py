@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from kernel_setup import fresh_kernel
 from plasticity_circuit import RECEPTORS, Circuit, ms, parrots, random_chunks, spike_counts
 from plasticity_oracle import Rule, clipped_weights, weight_at_end, weight_course
@@ -137,7 +136,9 @@ def test_transmitted_weights(nest, delay):
     events = recorder.get("events")
     for source, (steps, counts) in zip(circuit.inputs.tolist(), circuit.trains, strict=True):
         mine = events["senders"] == source
-        in_time = events["times"][mine] < ms(circuit.n_steps) - 1e-9  # later ones were sent while the recorder was read out
+        in_time = (
+            events["times"][mine] < ms(circuit.n_steps) - 1e-9
+        )  # later ones were sent while the recorder was read out
         course = weight_course(rule, errors, steps, counts, delay)
         steps, counts = steps[steps < circuit.n_steps], counts[: np.sum(steps < circuit.n_steps)]
         expected = np.repeat(clipped_weights(rule, course, steps, 0.0), counts)  # one by one
@@ -171,10 +172,14 @@ def test_threads_agree(nest):
     for threads in (1, 2):
         fresh_kernel(nest, threads=threads)
         cells = nest.Create("pyramidal_neuron", 3, {"gamma": 0.0})  # without spikes
-        drive = nest.Create("spike_generator", params={"spike_times": np.arange(1.0, 301.0, 10.0), "spike_weights": currents})
+        drive = nest.Create(
+            "spike_generator", params={"spike_times": np.arange(1.0, 301.0, 10.0), "spike_weights": currents}
+        )
         inputs = parrots(nest, trains)
         nest.Connect(drive, cells, syn_spec={"delay": 0.1, "receptor_type": 3})
-        nest.CopyModel("dendritic_error_synapse", "plastic", {"eta": 1e-4, "tau_s": 3.0, "tau_Delta": 10.0, "weight": 0.0})
+        nest.CopyModel(
+            "dendritic_error_synapse", "plastic", {"eta": 1e-4, "tau_s": 3.0, "tau_Delta": 10.0, "weight": 0.0}
+        )
         nest.Connect(inputs, cells, syn_spec={"synapse_model": "plastic", "delay": 0.2, "receptor_type": 3})
         nest.Simulate(300.0)
         connections = nest.GetConnections(synapse_model="plastic")

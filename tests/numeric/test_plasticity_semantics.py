@@ -3,8 +3,7 @@
 
 import numpy as np
 import pytest
-
-from plasticity_circuit import H, Circuit, ms, parrots, random_chunks
+from plasticity_circuit import Circuit, H, ms, parrots, random_chunks
 from plasticity_oracle import Rule, clipped_weights, weight_at_end, weight_course
 
 # Differences of the oracle's cumulative sums, relative to the largest weight of the run: 1e-12 is 5000 roundings.
@@ -45,7 +44,10 @@ def test_no_wind_up(nest):
     rule = Rule(1e-14, 1.0, 0.0, Wmin=-1e-12, Wmax=5e-13)  # without effect on the cell
     trial = {"trial_duration": 100.0, "psi": 1.0}
     cell = nest.Create("pyramidal_neuron", params={"tau_apical": 0.0, "gamma": 0.0, **trial})
-    for values, weight in (([1.0, 0.0], -1.0), ([0.0, 1.0], 1.0)):  # v_a is -1 mV in the first trial, 1 mV in the second
+    for values, weight in (
+        ([1.0, 0.0], -1.0),
+        ([0.0, 1.0], 1.0),
+    ):  # v_a is -1 mV in the first trial, 1 mV in the second
         drive = nest.Create("stimulus_neuron", params={"stimulus_values": values, **trial})
         syn_spec = {"synapse_model": "sic_connection", "weight": weight, "delay": H, "receptor_type": 3}
         nest.Connect(drive, cell, syn_spec=syn_spec)
@@ -171,7 +173,11 @@ def test_reset_is_an_endless_silence(nest, tau_s, tau_Delta, period):
     """Weights at many times of a run of trials with resets, those of the resets among them."""
     circuit = Circuit(nest, 3000, trial_duration=float(ms(period)), trial_reset=True)
     rule = Rule(1e-12, tau_s, tau_Delta)
-    names = {(receptor, delay): circuit.connect(rule, receptor, delay) for receptor in ("basal", "apical") for delay in (1, 2, 17)}
+    names = {
+        (receptor, delay): circuit.connect(rule, receptor, delay)
+        for receptor in ("basal", "apical")
+        for delay in (1, 2, 17)
+    }
     resets = list(range(0, circuit.n_steps, period))
     times = {*np.cumsum(random_chunks(circuit.n_steps, np.random.default_rng(8), longest=300)).tolist()}
     times = sorted(times | {*resets[2:100:9], *(r + 1 for r in resets[3:100:9])})

@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from plasticity_circuit import Circuit, random_chunks
 from plasticity_oracle import Rule
 

@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from kernel_setup import fresh_kernel
 from plasticity_circuit import ms, random_chunks
 from traces import Traces
@@ -30,7 +29,9 @@ class Network:
     def __init__(self, nest, min_delay=5):
         self.nest = nest
         trials = {"trial_duration": 13.0, "stimulus_duration": 8.0}
-        stimulus = nest.Create("stimulus_neuron", params={"stimulus_values": [3.0, NAN, -1.0, 2.0], "psi": 1.0, **trials})
+        stimulus = nest.Create(
+            "stimulus_neuron", params={"stimulus_values": [3.0, NAN, -1.0, 2.0], "psi": 1.0, **trials}
+        )
         self.cells = nest.Create("pyramidal_neuron", 4, {"psi": 0.1, "t_ref": 1000.0})  # spikes go nowhere
         self.cells.set(latent_equilibrium=[True, False, True, False], I_e=[0.1, 0.2, -0.1, 0.0])
         a, b, c, d = self.cells
@@ -157,7 +158,9 @@ def test_network_that_grows_between_simulations(nest, step, looks):
 def test_stock_generator_as_teacher(nest):
     """A step_rate_generator of NEST can nudge: its amplitude is the potential."""
     cell = nest.Create("pyramidal_neuron")
-    generator = nest.Create("step_rate_generator", params={"amplitude_times": [10.0, 20.0], "amplitude_values": [5.0, -2.0]})
+    generator = nest.Create(
+        "step_rate_generator", params={"amplitude_times": [10.0, 20.0], "amplitude_values": [5.0, -2.0]}
+    )
     connect(nest, generator, cell, 4, 5)
     traces = Traces(nest, cell, ["V_nudge"])
     nest.Simulate(40.0)

@@ -3,7 +3,6 @@
 
 import numpy as np
 import pytest
-
 from kernel_setup import fresh_kernel
 from traces import Traces, softplus
 
@@ -20,7 +19,7 @@ def cells_at(nest, u, **parameters):
 
 
 def slope(x):
-    """d ln softplus(x) / dx, without loss of digits."""
+    """D ln softplus(x) / dx, without loss of digits."""
     return np.exp(-softplus(-x)) / softplus(x)
 
 
@@ -122,7 +121,7 @@ def test_forms_of_the_error(nest, from_spikes, with_h):
 
 
 def test_relative_slope(nest):
-    """h tends to beta where phi is an exponential, with all digits, and to 1 / v where phi is linear."""
+    """H tends to beta where phi is an exponential, with all digits, and to 1 / v where phi is linear."""
     v_hat = np.linspace(-50.0, 50.0, 1001)
     # a spike in no step: the error is -psi phi(v^) h(v^); u = -400 mV emits nothing
     cells = cells_at(nest, -400.0 - v_hat, error_from_spikes=True, error_with_h=True, tau_basal=0.0)
@@ -146,7 +145,9 @@ def test_rate_of_a_stimulus(nest):
     nest.Connect(cell, recorder)
     nest.Simulate(6 * duration)
     times = recorder.get("events", "times")
-    counts = np.histogram(times, bins=np.arange(7) * duration + 0.05)[0]  # a spike at t was emitted in the step before t
+    counts = np.histogram(times, bins=np.arange(7) * duration + 0.05)[
+        0
+    ]  # a spike at t was emitted in the step before t
     for value, count in zip([*values, 0.0], counts):
         mean = PSI * max(value, 0.0) * duration if np.isfinite(value) else 0.0
         assert abs(count - mean) <= 4 * np.sqrt(mean)  # four standard errors

@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-
 from kernel_setup import fresh_kernel
 from plasticity_circuit import ms, parrots, random_chunks
 from traces import Traces
@@ -58,7 +57,12 @@ class Network:
         connect(nest, a, b, 2, short, 2.0, "sic_connection")
         late = np.ravel(np.tile(np.arange(10) >= 4, n_trials))  # the first spikes of a parrot take a while
         pre = parrots(nest, [(in_trial[late], counts[late])], min_delay)
-        for cell, receptor, delay, weight in [(a, 2, short, 0.8), (a, 1, long, 0.1), (b, 3, long, -0.6), (b, 2, short + 3, 0.5)]:
+        for cell, receptor, delay, weight in [
+            (a, 2, short, 0.8),
+            (a, 1, long, 0.1),
+            (b, 3, long, -0.6),
+            (b, 2, short + 3, 0.5),
+        ]:
             connect(nest, pre, cell, receptor, delay, weight)
             connect(nest, generator, cell, receptor, delay, 0.3 * weight)
         for device in (current, current_after):
@@ -179,7 +183,9 @@ def test_next_batch_of_trials(nest):
 
 # ---- divergence ---------------------------------------------------------------------------------------------------------
 
-MESSAGE = r"the network diverges: the prospective potential of pyramidal_neuron {} became .* mV in trial {}, at {} ms; lower"
+MESSAGE = (
+    r"the network diverges: the prospective potential of pyramidal_neuron {} became .* mV in trial {}, at {} ms; lower"
+)
 
 
 def diverging(nest, n_cells, index, threads, delay=1):
