@@ -5,6 +5,7 @@ Nothing here is shared with the module: every step of a run is visited. Step k i
 emitted in step n and, with a delay of D steps, pairs with the errors of steps k > n - D.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def weight_course(rule, errors, spikes, counts, delay, resets=()):
     course = np.zeros(errors.size + 1)
     base = 0.0
     edges = [0, *(r for r in resets if 0 < r < errors.size), errors.size]
-    for low, high in zip(edges, edges[1:]):
+    for low, high in itertools.pairwise(edges):
         mine = (spikes > low) & (spikes <= high)
         product = errors[low:high] * trace(rule, high - low, spikes[mine] - low, counts[mine], delay)
         filtered = np.zeros(high - low)

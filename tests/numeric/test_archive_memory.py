@@ -89,6 +89,7 @@ def test_disconnected_synapses(plastic):
     assert sizes[0] == sizes[1] == sizes[2]
     plastic.Simulate(1000.0)
     weights = [recorder.get("events")["weights"] for recorder in recorders]
-    assert len(weights[0]) == 2 and weights[0][1] != weights[0][0]
+    assert len(weights[0]) == 2
+    assert weights[0][1] != weights[0][0]
     # rounding of running sums over e^2, relative to the change of the weight
     assert np.diff(weights[0]) == pytest.approx(np.diff(weights[1]), rel=1e-9, abs=0)

@@ -23,7 +23,7 @@ WRONG_RECEPTORS = {
 }
 
 
-@pytest.mark.parametrize("receptor, message", WRONG_RECEPTORS.values(), ids=WRONG_RECEPTORS.keys())
+@pytest.mark.parametrize(("receptor", "message"), WRONG_RECEPTORS.values(), ids=WRONG_RECEPTORS.keys())
 @pytest.mark.parametrize("model", PLASTIC)
 def test_wrong_receptor(nest, model, receptor, message):
     cell, pre = nest.Create("pyramidal_neuron"), nest.Create("parrot_neuron")
@@ -55,7 +55,7 @@ def test_devices_cannot_be_learned_from(nest, model, device):
 
 
 @pytest.mark.parametrize(
-    "model, receptor", [("rate_connection_delayed", 2), ("sic_connection", 4), ("sic_connection", 0)]
+    ("model", "receptor"), [("rate_connection_delayed", 2), ("sic_connection", 4), ("sic_connection", 0)]
 )
 def test_signals_to_wrong_receptors(nest, model, receptor):
     cells = nest.Create("pyramidal_neuron", 2)
@@ -94,7 +94,7 @@ BAD_RULES = {
 }
 
 
-@pytest.mark.parametrize("parameters, message", BAD_RULES.values(), ids=BAD_RULES.keys())
+@pytest.mark.parametrize(("parameters", "message"), BAD_RULES.values(), ids=BAD_RULES.keys())
 def test_constants_of_the_rule(nest, parameters, message):
     before = nest.GetDefaults(PLASTIC[0])
     with pytest.raises(nest.NESTError, match=rf"{message} \(copied\)"):
@@ -107,7 +107,7 @@ def test_constants_of_the_rule(nest, parameters, message):
 
 
 @pytest.mark.parametrize(
-    "parameters, message",
+    ("parameters", "message"),
     [
         ({"eta": 1.0, "tau_s": 0.0}, "tau_s > 0 ms is required"),
         ({"eta": 1.0, "tau_Delta": -2.0}, "tau_Delta >= 0 ms is required"),
@@ -166,7 +166,8 @@ def test_delay_changed_after_a_spike(nest):
     message = "the delay cannot change after the first spike; disconnect, and connect anew with 1 ms"
     with pytest.raises(nest.NESTError, match=message):
         connection.set(delay=1.0, weight=3.0)
-    assert connection.delay == 2.0 and connection.weight == 1.0
+    assert connection.delay == 2.0
+    assert connection.weight == 1.0
 
 
 # ---- neuron parameters --------------------------------------------------------------------------------------------------
@@ -193,7 +194,7 @@ BAD_CELLS = {
 }
 
 
-@pytest.mark.parametrize("parameters, message", BAD_CELLS.values(), ids=BAD_CELLS.keys())
+@pytest.mark.parametrize(("parameters", "message"), BAD_CELLS.values(), ids=BAD_CELLS.keys())
 def test_parameters_of_the_neuron(nest, parameters, message):
     """Other values that are set with a bad one are not set either, and the state stays as it was."""
     cell = nest.Create("pyramidal_neuron", params={"I_e": 0.3, "trial_duration": 30.0, "stimulus_values": [1.0, 2.0]})

@@ -65,7 +65,7 @@ def test_nudging_conductance_is_on_while_a_value_is_presented(nest, h):
 
 
 @pytest.mark.parametrize("h", RESOLUTIONS)
-@pytest.mark.parametrize("receptor, name", [(2, "basal"), (3, "apical")])
+@pytest.mark.parametrize(("receptor", "name"), [(2, "basal"), (3, "apical")])
 def test_dendrite_follows_a_rate(nest, h, receptor, name):
     """A constant rate r from the delay on: v = W r (1 - exp(-t / tau)), exact; with tau = 0 at once."""
     fresh_kernel(nest, resolution=h)
@@ -102,7 +102,7 @@ def test_soma_follows_the_dendrite(nest):
     assert np.log2(np.divide(errors[:-1], errors[1:])) == pytest.approx([1.0, 1.0], abs=0.05)  # ditto
 
 
-@pytest.mark.parametrize("receptor, gain", [(2, G_B / G_REST), (3, G_A / G_REST), (1, 1 / G_REST)])
+@pytest.mark.parametrize(("receptor", "gain"), [(2, G_B / G_REST), (3, G_A / G_REST), (1, 1 / G_REST)])
 def test_mean_potentials_do_not_depend_on_the_resolution(nest, receptor, gain):
     """A spike of weight W adds W mV ms to the integral of a dendrite, g / g_total of that to the soma's; to the soma W / g_total."""
     for h in RESOLUTIONS:
@@ -188,4 +188,5 @@ def test_rate_and_errors(nest, noisy):
     assert np.allclose(noisy["rate"], rate, rtol=1e-10, atol=0)  # stated accuracy of transfer()
     assert np.allclose(noisy["error_basal"], rate - predicted, rtol=0, atol=1e-10 * np.max(rate))
     assert np.array_equal(noisy["error_apical"], -noisy["V_apical"])
-    assert np.ptp(noisy["error_basal"]) > 10 and np.ptp(noisy["error_apical"]) > 1
+    assert np.ptp(noisy["error_basal"]) > 10
+    assert np.ptp(noisy["error_apical"]) > 1

@@ -31,7 +31,7 @@ def assert_sums(circuit, weights, rule, receptor, delay):
         assert weight == pytest.approx(expected, **EXACT)
 
 
-@pytest.mark.parametrize("tau_s, tau_Delta", TIME_CONSTANTS.values(), ids=TIME_CONSTANTS.keys())
+@pytest.mark.parametrize(("tau_s", "tau_Delta"), TIME_CONSTANTS.values(), ids=TIME_CONSTANTS.keys())
 def test_weights_equal_the_sum(nest, tau_s, tau_Delta):
     """Rates from 0.5 Hz to 10 spikes in every step, three delays, basal and apical synapses at once."""
     circuit = Circuit(nest, 20_000)
@@ -54,7 +54,7 @@ def test_trace_shorter_than_a_step(nest):
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["one Simulate", "many"])
-@pytest.mark.parametrize("tau_s, tau_Delta", [(1.0, 30.0), (10.0, 1.0)], ids=["tau_s below", "tau_s above"])
+@pytest.mark.parametrize(("tau_s", "tau_Delta"), [(1.0, 30.0), (10.0, 1.0)], ids=["tau_s below", "tau_s above"])
 def test_slices_of_several_steps(nest, tau_s, tau_Delta, chunked):
     """With a smallest delay of 5 steps spikes arrive late and five steps of them at once."""
     circuit = Circuit(nest, 4000, min_delay=5, quiet=5, threads=2)  # later spikes would not have arrived at the end
@@ -145,7 +145,8 @@ def test_transmitted_weights(nest, delay):
         assert np.allclose(events["times"][mine][in_time], np.repeat(ms(steps), counts))
         # 1e-11 mV ms are 5e-11 of the range of the weights: rounding of the oracle's cumulative sums
         assert np.allclose(events["weights"][mine][in_time], expected, rtol=0, atol=1e-11)
-    assert events["weights"].max() == rule.Wmax and events["weights"].min() == rule.Wmin
+    assert events["weights"].max() == rule.Wmax
+    assert events["weights"].min() == rule.Wmin
 
 
 def test_labelled_synapses_and_copies(nest):

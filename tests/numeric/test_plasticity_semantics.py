@@ -168,7 +168,7 @@ RESETS = {
 }
 
 
-@pytest.mark.parametrize("tau_s, tau_Delta, period", RESETS.values(), ids=RESETS.keys())
+@pytest.mark.parametrize(("tau_s", "tau_Delta", "period"), RESETS.values(), ids=RESETS.keys())
 def test_reset_is_an_endless_silence(nest, tau_s, tau_Delta, period):
     """Weights at many times of a run of trials with resets, those of the resets among them."""
     circuit = Circuit(nest, 3000, trial_duration=float(ms(period)), trial_reset=True)
@@ -193,7 +193,7 @@ def test_reset_is_an_endless_silence(nest, tau_s, tau_Delta, period):
             assert_course(values, course[times])
 
 
-@pytest.mark.parametrize("tau_s, tau_Delta, period", RESETS.values(), ids=RESETS.keys())
+@pytest.mark.parametrize(("tau_s", "tau_Delta", "period"), RESETS.values(), ids=RESETS.keys())
 def test_resets_within_slices(nest, tau_s, tau_Delta, period):
     """Spikes that arrive after a reset, but were emitted before, belong to the time before it."""
     # the current makes errors even where no spike arrives before the next reset

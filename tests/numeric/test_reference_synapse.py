@@ -43,7 +43,7 @@ def assert_same_weights(recorders, scale):
     return weights
 
 
-@pytest.mark.parametrize("tau_s, tau_Delta", TIME_CONSTANTS.values(), ids=TIME_CONSTANTS.keys())
+@pytest.mark.parametrize(("tau_s", "tau_Delta"), TIME_CONSTANTS.values(), ids=TIME_CONSTANTS.keys())
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_same_weights_as_step_by_step(nest, case, tau_s, tau_Delta):
     """Without bounds that are reached, on both dendrites and for several delays."""

@@ -165,4 +165,5 @@ def test_stock_generator_as_teacher(nest):
     traces = Traces(nest, cell, ["V_nudge"])
     nest.Simulate(40.0)
     nudge = traces["V_nudge"][0]
-    assert set(nudge[130:190]) == {5.0} and set(nudge[230:]) == {-2.0}
+    assert set(nudge[130:190]) == {5.0}
+    assert set(nudge[230:]) == {-2.0}

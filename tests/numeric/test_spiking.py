@@ -23,7 +23,7 @@ def slope(x):
     return np.exp(-softplus(-x)) / softplus(x)
 
 
-@pytest.mark.parametrize("gamma, beta, theta", [(1.0, 1.0, 0.0), (0.1, 2.0, 3.0), (3.0, 0.3, -4.0)])
+@pytest.mark.parametrize(("gamma", "beta", "theta"), [(1.0, 1.0, 0.0), (0.1, 2.0, 3.0), (3.0, 0.3, -4.0)])
 def test_transfer_function(nest, gamma, beta, theta):
     u = np.linspace(-50.0, 50.0, 2001)
     cells = cells_at(nest, u, gamma=gamma, beta=beta, theta=theta)
