@@ -40,7 +40,7 @@ class Network:
         short, long = min_delay, 17
         onsets = PERIOD * np.arange(n_trials)[:, np.newaxis]
         # phases at which spikes are emitted (steps): after the onset, and at the end, where they are under way at the next onset
-        in_trial = np.ravel([*onsets, 1, 2, 3, 5, 40, 41, 240, 251, 252, 253])
+        in_trial = np.ravel(onsets + np.array([1, 2, 3, 5, 40, 41, 240, 251, 252, 253]))
         counts = 1 + np.arange(in_trial.size) % 2
         generator = nest.Create("spike_generator", params={"spike_times": ms(in_trial), "spike_multiplicities": counts})
         current = nest.Create("dc_generator", params={"amplitude": 0.2})
