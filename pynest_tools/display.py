@@ -66,9 +66,12 @@ def result_table(result: TrainingResult) -> Table:
     stable = result.stable_from_epoch
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
     if test is not None:
-        table.add_row("test accuracy", f"[bold]{test['test_accuracy']:.1%}[/bold]", f"after epoch {test['epoch']:.0f}")
+        accuracy = test["test_accuracy"]
+        table.add_row(
+            "test accuracy", f"[bold]{accuracy:.3f}  ({accuracy:.1%})[/bold]", f"after epoch {test['epoch']:.0f}"
+        )
         for name, value in result.baselines.items():
-            table.add_row(f"  {name}", f"{value:.1%}", "for comparison")
+            table.add_row(f"  {name}", f"{value:.3f}  ({value:.1%})", "for comparison")
         table.add_row("test loss", f"{test['test_loss']:.4g} mV²", "mean squared error")
     table.add_row("stable from epoch", "-" if stable is None else str(stable), "every test since at 100 %")
     table.add_row("epochs", str(result.epochs), f"in {result.wall_s:.1f} s")
