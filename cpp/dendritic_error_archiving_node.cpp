@@ -132,14 +132,17 @@ DendriticErrorArchivingNode::prepare_run()
 
 /**
  * A new node or connection makes NEST set up its buffers anew, and the signals of the last slice become 0. That nothing comes is not
- * the same as a potential of 0 mV, so they are ignored. An interrupted slice is sent later, from the new buffers.
+ * the same as a potential of 0 mV, so they are ignored. An interrupted slice is sent later, from the new buffers. Disconnect leaves
+ * the buffers alone; GetConnections, too, sets them up if anything is new, and then only the numbers tell.
  */
 void
 DendriticErrorArchivingNode::notice_lost_signals_( const long now )
 {
   const std::pair< size_t, size_t > network(
     kernel().node_manager.size(), kernel().connection_manager.get_num_connections() );
-  if ( network != network_ and kernel().simulation_manager.get_from_step() == 0 )
+  const bool has_grown = network.first > network_.first or network.second > network_.second
+    or kernel().node_manager.have_nodes_changed() or kernel().connection_manager.connections_have_changed();
+  if ( has_grown and kernel().simulation_manager.get_from_step() == 0 )
   {
     lost_until_ = now;
   }

@@ -44,6 +44,7 @@ trace :math:`s^*_j` of the presynaptic spikes,
    \frac{ds^*_j}{dt} = -\frac{s^*_j}{\tau_s} + \sum_k \delta(t - t_j^k),
 
 clipped to [Wmin, Wmax] at every presynaptic spike. All of the delay is dendritic: a spike at t sees the errors from t - delay on.
+Presynaptic cells are neurons; between a generator and the target there has to be a parrot_neuron.
 The target archives its error (error_archive.h), so that the cost of a spike does not depend on the time since the last one.
 
 A weight that is read is the weight at the present time, errors since the last spike included. A weight that is set is set exactly;

@@ -155,6 +155,20 @@ def test_network_that_grows_between_simulations(nest, step, looks):
     assert np.array_equal(nudge_new, expected, equal_nan=True)
 
 
+def test_disconnecting_loses_no_signal(nest):
+    """Nor do nodes that are only looked at."""
+    cell, idle = nest.Create("pyramidal_neuron"), nest.Create("parrot_neuron", 2)
+    connect(nest, nest.Create("stimulus_neuron", params={"stimulus_values": [5.0]}), cell, 4, 5)
+    nest.Connect(idle[0], idle[1])
+    traces = Traces(nest, cell, ["V_nudge"])
+    nest.Simulate(20.0)
+    nest.Disconnect(nest.GetConnections(idle[0], idle[1]))
+    nest.Simulate(20.0)
+    nest.GetConnections()
+    nest.Simulate(20.0)
+    assert set(traces["V_nudge"][0, 5:]) == {5.0}
+
+
 def test_stock_generator_as_teacher(nest):
     """A step_rate_generator of NEST can nudge: its amplitude is the potential."""
     cell = nest.Create("pyramidal_neuron")
