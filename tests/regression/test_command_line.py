@@ -80,19 +80,25 @@ def test_existing_folder_is_not_overwritten(tmp_path):
 
 def test_interrupt_keeps_what_was_reached(tmp_path):
     folder = tmp_path / "run"
+    arguments = ["train", "bars", "--epochs", "100000", "--output", str(folder), *SHORT]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pynest_tools", "train", "bars", "--epochs", "100000", "--output", str(folder), *SHORT],
+        [sys.executable, "-m", "pynest_tools", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell that starts the tests in the background has them, and their children, ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 120
-    while not (folder / "metrics.jsonl").exists() or len(metrics(folder)) < 3:
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 120
+        while not (folder / "metrics.jsonl").exists() or len(metrics(folder)) < 3:
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "interrupted after epoch" in errors
     assert "Traceback" not in errors
