@@ -18,6 +18,11 @@ SHORT = [
     "--set",
     "network.trial.t_readout_on=8.0",
 ]
+# A shell that starts the tests in the background has them, and their children, ignore Ctrl-C.
+HEED_CTRL_C = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('pynest_tools', run_name='__main__')"
+)
 
 
 def pyramidal(*arguments, env=None, cwd=None):
@@ -82,12 +87,7 @@ def test_interrupt_keeps_what_was_reached(tmp_path):
     folder = tmp_path / "run"
     arguments = ["train", "bars", "--epochs", "100000", "--output", str(folder), *SHORT]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pynest_tools", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        # a shell that starts the tests in the background has them, and their children, ignore Ctrl-C
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        [sys.executable, "-c", HEED_CTRL_C, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         deadline = time.monotonic() + 120
