@@ -131,7 +131,7 @@ def _fill(table: Container | Table, settings: BaseModel) -> None:
         value = getattr(settings, name)
         item = tomlkit.item(list(value) if isinstance(value, tuple) else value)
         if field.description:
-            item.comment(field.description)
+            item.comment(_meaning(field, value))
             item.trivia.comment_ws = " " * max(2, COMMENT_COLUMN - len(f"{name} = {item.as_string()}"))
         table.add(name, item)
     for name, value in tables.items():
@@ -140,3 +140,14 @@ def _fill(table: Container | Table, settings: BaseModel) -> None:
             child.comment(str(fields[name].description))
         _fill(child, value)
         table.add(name, child)
+
+
+def _meaning(field: FieldInfo, value: Any) -> str:
+    """Description of a field; where the value is not the thesis's, that one is told."""
+    default = list(field.default) if isinstance(field.default, tuple) else field.default
+    given = list(value) if isinstance(value, tuple) else value
+    return (
+        str(field.description)
+        if given == default
+        else str(field.description).replace("(thesis)", f"(thesis: {default})")
+    )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -174,3 +175,10 @@ def test_bad_toml_names_file_and_fault(text, words, tmp_path):
 def test_missing_toml_is_said(tmp_path):
     with pytest.raises(SpecificationError, match=r"cannot read .*none\.toml"):
         RunSpecification.from_toml(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_configuration_of_the_experiment_is_the_default(task):
+    config = Path(__file__).parents[2] / "experiments" / task / "config.toml"
+    assert RunSpecification.from_toml(config) == RunSpecification.for_task(task)
+    assert config.read_text(encoding="utf-8") == RunSpecification.for_task(task).to_toml()
