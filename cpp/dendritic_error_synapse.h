@@ -189,8 +189,7 @@ private:
 
   uint32_t last_step_ = 0;  //!< time of the last spike (steps, lowest bits); fills the padding of the base class
   State state_;             //!< at position_, spikes there included
-  ErrorArchive::Position position_ = { never_,
-    {} };  //!< of the last spike, or of the last change of the weight by hand
+  ErrorArchive::Position position_ = { never_, {} };  //!< of the last spike, or of a later change of the weight by hand
 };
 
 template < typename targetidentifierT >
