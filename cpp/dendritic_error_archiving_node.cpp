@@ -78,7 +78,7 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
   const double tau_Delta,
   const std::string& synapse )
 {
-  register_stepping_synapse( port, synapse );
+  require_error_( port, synapse );
   Compartment& c = compartments_[ port ];
   if ( c.n_plastic > 0 and ( c.tau_s != tau_s or c.tau_Delta != tau_Delta ) )
   {
@@ -98,6 +98,13 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
 
 void
 DendriticErrorArchivingNode::register_stepping_synapse( const size_t port, const std::string& synapse )
+{
+  require_error_( port, synapse );
+  compartments_[ port ].history.add_reader();
+}
+
+void
+DendriticErrorArchivingNode::require_error_( const size_t port, const std::string& synapse ) const
 {
   if ( not has_error( port ) )
   {

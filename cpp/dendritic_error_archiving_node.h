@@ -258,6 +258,9 @@ private:
   template < typename EventT >
   void send_( Outlet< EventT >& outlet, long lag, long to, double value );
 
+  //! Throws IllegalConnection if the compartment at this port has no error.
+  void require_error_( size_t port, const std::string& synapse ) const;
+
   bool begin_trial_from_rest_();
   void notice_lost_signals_( long now );
   void add_to_readout_( const Potentials& );

@@ -87,25 +87,27 @@ class SpikingMicrocircuit:
     def get_weights(self) -> Weights:
         """Present weights (normalised, mV ms)."""
         found: dict[str, list[FloatArray]] = {"up": [], "ip": [], "pi": [], "down": []}
-        for name, (model, pre, post) in self._projections.items():
-            connections = self._nest.GetConnections(pre, post, synapse_model=model)
-            status = connections.get(["source", "target", "weight"])
+        for name, (_, pre, post) in self._projections.items():
+            connections, entries = self._connections(name)
             matrix = np.empty((len(post), len(pre)))
-            rows = np.asarray(status["target"]) - post[0].global_id
-            columns = np.asarray(status["source"]) - pre[0].global_id
-            matrix[rows, columns] = np.asarray(status["weight"]) * self.circuit.neuron.psi
+            matrix[entries] = np.asarray(connections.get("weight")) * self.circuit.neuron.psi
             found[name.rpartition("_")[0]].append(matrix)
         return Weights(**found)
 
     def set_weights(self, weights: Weights) -> None:
         """Set every weight exactly (normalised, mV ms)."""
         for name, matrix in weights.named():
-            model, pre, post = self._projections[name]
-            connections = self._nest.GetConnections(pre, post, synapse_model=model)
-            status = connections.get(["source", "target"])
-            rows = np.asarray(status["target"]) - post[0].global_id
-            columns = np.asarray(status["source"]) - pre[0].global_id
-            connections.set(weight=list(np.atleast_1d(matrix[rows, columns] / self.circuit.neuron.psi)))
+            connections, entries = self._connections(name)
+            connections.set(weight=list(np.atleast_1d(matrix[entries] / self.circuit.neuron.psi)))
+
+    def _connections(self, name: str) -> tuple[Any, tuple[Any, Any]]:
+        """Connections of a projection, and the rows (post) and columns (pre) of their weights in its matrix."""
+        model, pre, post = self._projections[name]
+        connections = self._nest.GetConnections(pre, post, synapse_model=model)
+        ends = connections.get(["source", "target"])
+        rows = np.asarray(ends["target"]) - post[0].global_id
+        columns = np.asarray(ends["source"]) - pre[0].global_id
+        return connections, (rows, columns)
 
     def _prepare_kernel(self, seed: int) -> None:
         nest, simulation = self._nest, self.circuit.simulation
