@@ -6,6 +6,8 @@
 
 #include "dendritic_error_archiving_node.h"
 
+#include <bit>
+
 #include "compose.hpp"
 #include "connection_manager.h"
 #include "event_delivery_manager_impl.h"
@@ -124,14 +126,22 @@ DendriticErrorArchivingNode::prepare_run()
   clock_.set_time( now.get_steps() );
   next_reset_ = clock_.next_reset();
   notice_lost_signals_( now.get_steps() );
+  steps_per_tic_ = 1.0 / static_cast< double >( Time::get_tics_per_step() );
   nudge_.make_room( event_reach() );
   for ( Compartment& c : compartments_ )
   {
     c.rates.make_room( event_reach() );
+    if ( c.inputs.size() < event_reach() )  // the range of delays grows only before the first Simulate
+    {
+      c.inputs.assign( std::bit_ceil( event_reach() ), 0.0 );
+      c.mask = c.inputs.size() - 1;
+    }
     if ( c.n_plastic > 0 and not c.archive.ready() )
     {
-      c.archive.start(
-        ArchiveTables::get( Time::get_resolution().get_ms(), c.tau_s, c.tau_Delta ), now.get_steps(), event_reach() );
+      c.archive.start( { ArchiveTables::get( Time::get_resolution().get_ms(), c.tau_s, c.tau_Delta ) },
+        c.n_plastic,
+        now.get_steps(),
+        event_reach() );
     }
   }
   potential_out_.known = rate_out_.known = false;
@@ -157,11 +167,12 @@ DendriticErrorArchivingNode::notice_lost_signals_( const long now )
 }
 
 void
-DendriticErrorArchivingNode::clear_signals()
+DendriticErrorArchivingNode::clear_inputs()
 {
   nudge_.clear();
   for ( Compartment& c : compartments_ )
   {
+    std::fill( c.inputs.begin(), c.inputs.end(), 0.0 );
     c.rates.clear();
   }
 }
@@ -169,9 +180,9 @@ DendriticErrorArchivingNode::clear_signals()
 bool
 DendriticErrorArchivingNode::begin_trial_from_rest_()
 {
-  last_reset_ = Time( Time::step( now_ ) );
+  last_reset_ = now_;
   next_reset_ = clock_.next_reset();
-  clear_signals();
+  clear_inputs();
   for ( Compartment& c : compartments_ )
   {
     if ( c.archive.ready() )
@@ -229,13 +240,41 @@ DendriticErrorArchivingNode::report_divergence_( const double V ) const
       Time( Time::step( now_ + 1 ) ).get_ms() ) );
 }
 
+void
+DendriticErrorArchivingNode::handle( SpikeEvent& e )
+{
+  const long n = steps( e.get_stamp() );
+  if ( is_on_this_side_of_reset( n ) )
+  {
+    add_input( e.get_rport(), n + e.get_delay_steps() - 1, e.get_weight() * spike_count( e ) );
+  }
+  else
+  {
+    handle_after_reset( e );
+  }
+}
+
+void
+DendriticErrorArchivingNode::receive_across_reset( const size_t port,
+  const long n,
+  const long delay,
+  const double weight )
+{
+  SpikeEvent e;
+  e.set_stamp( Time( Time::step( n ) ) );
+  e.set_delay_steps( delay );
+  e.set_rport( port );
+  e.set_weight( weight );
+  handle_after_reset( e );
+}
+
 template < typename EventT >
 void
 DendriticErrorArchivingNode::receive_( EventT& e, SignalBuffer& buffer, const double factor )
 {
   const long origin = kernel().simulation_manager.get_slice_origin().get_steps();
   long stamp = origin - kernel().connection_manager.get_min_delay();  // of the first value, less 1: the slice before
-  const long lost_until = std::max( last_reset_.get_steps(), lost_until_ );
+  const long lost_until = std::max( last_reset_, lost_until_ );
   const double weight = e.get_weight() * factor;
   for ( auto it = e.begin(); it != e.end(); )
   {
@@ -312,6 +351,29 @@ DendriticErrorArchivingNode::send_( Outlet< EventT >& outlet, const long lag, co
     e.set_coeffarray( outlet.values );
     kernel().event_delivery_manager.send_secondary( *this, e );
   }
+}
+
+void
+DendriticErrorArchivingNode::send_spikes_( const long n, const long lag )
+{
+  EventDeliveryManager& delivery = kernel().event_delivery_manager;
+  SpikeEvent e;
+  if ( not is_off_grid() )
+  {
+    e.set_multiplicity( n );
+    delivery.send( *this, e, lag );
+    return;
+  }
+  // NEST sends m spikes as m events. A population sends one, and their number in its offset, which NEST carries to the targets;
+  // recorders are local and get the spikes as they are.
+  e.set_sender( *this );
+  e.set_sender_node_id( get_node_id() );
+  e.set_stamp( kernel().simulation_manager.get_slice_origin() + Time::step( lag + 1 ) );
+  e.set_offset( -static_cast< double >( n ) );
+  delivery.send_off_grid_remote( get_thread(), e, lag );
+  e.set_offset( 0.0 );
+  e.set_multiplicity( n );
+  kernel().connection_manager.send_to_devices( get_thread(), get_node_id(), e );
 }
 
 void

@@ -9,13 +9,13 @@
 
 #include <array>
 #include <functional>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "event.h"
 #include "node.h"
-#include "ring_buffer.h"
 
 #include "divergence.h"
 #include "error_archive.h"
@@ -31,6 +31,7 @@ namespace nest
  *
  * - keeps the course of trials (trial_clock.h) and tells the neuron when to return to rest,
  * - archives the dendritic errors for the plastic synapses (error_archive.h), gated by the learning window,
+ * - receives spikes, sums them for each step, and sends those of the cell,
  * - sends the prospective potential V_prospective to partner cells (rate_connection_delayed) and the rate, without noise, to
  *   dendrites (sic_connection), and receives both, for any min_delay,
  * - averages the potentials over the read-out window of every trial.
@@ -65,6 +66,7 @@ public:
   using Node::handles_test_event;
   using Node::sends_secondary_event;
 
+  void handle( SpikeEvent& e ) override;
   void handle( DelayedRateConnectionEvent& ) override;
   void handle( SICEvent& ) override;
   size_t handles_test_event( DelayedRateConnectionEvent&, size_t receptor_type ) override;
@@ -105,6 +107,38 @@ public:
     return compartments_[ port ].history;
   }
 
+  //! Time of a stamp in steps; much faster than NEST's integer division, and as exact: a step has few tics.
+  long
+  steps( const Time& stamp ) const
+  {
+    return static_cast< long >( static_cast< double >( stamp.get_tics() ) * steps_per_tic_ + 0.5 );
+  }
+
+  //! How many spikes an event stands for. A population sends their number in the place of NEST's offset, with a negative sign.
+  static double
+  spike_count( const SpikeEvent& e )
+  {
+    return e.get_offset() < 0.0 ? -e.get_offset() : static_cast< long >( e.get_multiplicity() );
+  }
+
+  //! Whether there is no reset between the present time and time n (steps) at which an event was emitted.
+  bool
+  is_on_this_side_of_reset( const long n ) const
+  {
+    return last_reset_ < n and n <= next_reset_;
+  }
+
+  //! Add spikes with this sum of weights to what the compartment at the port gets in the step that begins at time now.
+  void
+  add_input( const size_t port, const long now, const double weight )
+  {
+    Compartment& c = compartments_[ port ];
+    c.inputs[ now & c.mask ] += weight;
+  }
+
+  //! Receive spikes of time n (steps), with this delay (steps) and sum of weights, from the other side of a reset.
+  [[gnu::cold]] void receive_across_reset( size_t port, long n, long delay, double weight );
+
 protected:
   //! Whether the model has an error of the compartment at this port.
   virtual bool
@@ -119,24 +153,17 @@ protected:
   void prepare_run();
 
   //! Called by init_buffers_().
-  void clear_signals();
-
-  //! Whether there is a reset between the present time and the time at which an event was emitted.
-  bool
-  is_on_other_side_of_reset( const Time& stamp ) const
-  {
-    return stamp <= last_reset_ or stamp > next_reset_;
-  }
+  void clear_inputs();
 
   /**
-   * Handle such an event after the next reset. It comes from a device that is updated before this neuron; an event that was emitted
+   * Handle an event from the other side of a reset after the next reset. It comes from a device that is updated before this neuron; an event that was emitted
    * before the last reset is lost.
    */
   template < typename EventT >
   [[gnu::cold, gnu::noinline]] void
   handle_after_reset( const EventT& e )
   {
-    if ( e.get_stamp() > next_reset_ )
+    if ( steps( e.get_stamp() ) > next_reset_ )
     {
       waiting_.push_back( [ this, event = e ]() mutable { handle( event ); } );
     }
@@ -165,12 +192,14 @@ protected:
     return nudge_.take( now_ );
   }
 
-  //! What arrives in this step as continuous signal at the port, in units of spike weights per step.
+  //! Sum of the weights of all spikes that arrive in this step at the port, and of rates times weight and resolution.
   double
-  continuous_spikes( const size_t port )
+  take_input( const size_t port )
   {
-    const double signal = compartments_[ port ].rates.take( now_ );
-    return std::isnan( signal ) ? 0.0 : signal;
+    Compartment& c = compartments_[ port ];
+    const double spikes = std::exchange( c.inputs[ now_ & c.mask ], 0.0 );
+    const double rates = c.rates.take( now_ );
+    return std::isnan( rates ) ? spikes : spikes + rates;
   }
 
   //! Value of the stimulus in this step, or NaN.
@@ -218,14 +247,18 @@ protected:
     }
   }
 
+  //! Send the spikes of this step; lag as in update().
+  void
+  send_spikes( const long n, const long lag )
+  {
+    if ( n > 0 )
+    {
+      send_spikes_( n, lag );
+    }
+  }
+
   //! Send the signals of this step; lag and to as in update().
   void send_signals( long lag, long to, double V_prospective, double rate );
-
-  //! NESTML's emit_spike() calls it; no synapse onto these neurons needs their spikes.
-  void
-  set_spiketime( const Time& )
-  {
-  }
 
 private:
   //! No membrane reaches 1 V; a potential beyond it means that the network diverges (mV).
@@ -233,12 +266,14 @@ private:
 
   struct Compartment
   {
-    SignalBuffer rates;      //!< rates on their way, times weight and resolution (mV ms or pA ms)
-    ErrorArchive archive;    //!< for synapses that integrate in O(1)
-    ErrorHistory history;    //!< for synapses that step over every error
-    double tau_s = 0.0;      //!< time constants of the plastic synapses (ms)
-    double tau_Delta = 0.0;  //!< ditto
-    size_t n_plastic = 0;    //!< plastic synapses connected
+    std::vector< double > inputs = { 0.0 };  //!< spikes on their way times weight, by time (mV ms or pA ms)
+    size_t mask = 0;                         //!< steps that they hold, a power of 2, less 1
+    ErrorArchive archive;                    //!< for synapses that integrate in O(1)
+    ErrorHistory history;                    //!< for synapses that step over every error
+    SignalBuffer rates;                      //!< rates on their way times weight and resolution (mV ms or pA ms)
+    double tau_s = 0.0;                      //!< time constants of the plastic synapses (ms)
+    double tau_Delta = 0.0;                  //!< ditto
+    size_t n_plastic = 0;                    //!< plastic synapses connected
   };
 
   //! One kind of continuous signal that the neuron sends.
@@ -255,6 +290,8 @@ private:
   template < typename EventT >
   void receive_( EventT& e, SignalBuffer& buffer, double factor );
 
+  void send_spikes_( long n, long lag );
+
   template < typename EventT >
   void send_( Outlet< EventT >& outlet, long lag, long to, double value );
 
@@ -266,9 +303,12 @@ private:
   void add_to_readout_( const Potentials& );
   void report_divergence_( double V ) const;
 
+  double steps_per_tic_ = 0.0;                                //!< inverse of NEST's tics per step
+  long last_reset_ = 0;                                       //!< time of the last reset (steps)
+  long next_reset_ = std::numeric_limits< long >::max();      //!< time of the next one (steps)
+  std::array< Compartment, NUM_COMPARTMENTS > compartments_;  //!< soma, basal and apical dendrite
   TrialClock clock_;
   std::vector< double > stimulus_values_;                          //!< one for each trial; NaN: none
-  std::array< Compartment, NUM_COMPARTMENTS > compartments_;       //!< soma, basal and apical dendrite
   SignalBuffer nudge_;                                             //!< potentials of partner cells and teachers (mV)
   Outlet< DelayedRateConnectionEvent > potential_out_;             //!< V_prospective (mV)
   Outlet< SICEvent > rate_out_;                                    //!< rate (1/ms)
@@ -276,8 +316,6 @@ private:
   long readout_steps_ = 0;                                         //!< steps in it so far
   std::array< std::vector< double >, NUM_COMPARTMENTS > readout_;  //!< means of the trials (mV)
   long now_ = 0;                                                   //!< time at which the present step begins (steps)
-  Time last_reset_;                                                //!< time of the last reset
-  Time next_reset_ = Time::pos_inf();                              //!< time of the next one
   std::vector< std::function< void() > > waiting_;                 //!< deliver the events that wait for it
   std::pair< size_t, size_t > network_;                            //!< numbers of nodes and connections in the last run
   long lost_until_ = 0;  //!< time up to which NEST has lost all signals (steps)

@@ -15,11 +15,16 @@
 #include "common_synapse_properties.h"
 #include "compose.hpp"
 #include "connection.h"
+#include "connection_label.h"
+#include "connector_base.h"
 #include "connector_model.h"
 #include "event.h"
 #include "kernel_manager.h"
+#include "target_identifier.h"
 
 #include "dendritic_error_archiving_node.h"
+#include "packed_target.h"
+#include "synaptic_integral.h"
 
 namespace nest
 {
@@ -97,11 +102,10 @@ public:
   void get_status( Dictionary& d ) const;
   void set_status( const Dictionary& d, ConnectorModel& cm );
 
-  //! The nearest allowed weight.
-  double
-  clip( const double weight ) const
+  SynapticIntegral< 1 >::Rule
+  rule() const
   {
-    return std::clamp( weight, Wmin, Wmax );
+    return { eta * Time::get_resolution().get_ms(), Wmin, Wmax };
   }
 
   //! Throws BadProperty if the weight is not allowed.
@@ -114,25 +118,53 @@ public:
   double Wmax = std::numeric_limits< double >::infinity();   //!< largest weight (mV ms)
 };
 
+inline const DendriticErrorCommonProperties&
+common_properties_of( const ConnectorModel& cm )
+{
+  return static_cast< const DendriticErrorCommonProperties& >( cm.get_common_properties() );
+}
+
 template < typename targetidentifierT >
-class dendritic_error_synapse : public Connection< targetidentifierT >
+class dendritic_error_synapse : public Connection< PackedTarget >
 {
 public:
   using CommonPropertiesType = DendriticErrorCommonProperties;
-  using ConnectionBase = Connection< targetidentifierT >;
+  using ConnectionBase = Connection< PackedTarget >;
 
   static constexpr ConnectionModelProperties properties = ConnectionModelProperties::HAS_DELAY
     | ConnectionModelProperties::IS_PRIMARY | ConnectionModelProperties::SUPPORTS_LBL;
 
-  using ConnectionBase::get_delay_steps;
-  using ConnectionBase::get_rport;
-  using ConnectionBase::get_syn_id;
-  using ConnectionBase::get_target;
-
   void check_connection( Node& source, Node& target, size_t receptor_type, const CommonPropertiesType& cp );
 
-  //! Bring the weight up to the time of the spike and deliver the spike with it.
-  bool send( Event& e, size_t tid, const CommonPropertiesType& cp );
+  //! Spikes of one presynaptic cell and step, with what is the same for all its synapses.
+  struct Spikes
+  {
+    Spikes( const Event& e, const CommonPropertiesType& cp )
+      : n( e.get_stamp().get_steps() )
+      , count( DendriticErrorArchivingNode::spike_count( static_cast< const SpikeEvent& >( e ) ) )
+      , rule( cp.rule() )
+    {
+    }
+
+    long n;                            //!< time (steps)
+    double count;                      //!< how many
+    SynapticIntegral< 1 >::Rule rule;  //!< of the synapses
+  };
+
+  //! Bring the weight up to the time of the spikes and deliver them with it.
+  void deliver( const Spikes& spikes );
+
+  //! The same for a single connection; leaves in the event what a weight_recorder wants to know.
+  bool
+  send( Event& e, const size_t tid, const CommonPropertiesType& cp )
+  {
+    deliver( Spikes( e, cp ) );
+    e.set_receiver( *get_target( tid ) );
+    e.set_weight( state_.weight() );
+    e.set_delay_steps( get_delay_steps() );
+    e.set_rport( get_rport() );
+    return true;
+  }
 
   void get_status( Dictionary& d ) const;
   void set_status( const Dictionary& d, ConnectorModel& cm );
@@ -140,10 +172,13 @@ public:
   void
   set_weight( const double weight )
   {
-    state_.weight = weight;
+    state_.set_weight( weight );
   }
 
 private:
+  static constexpr size_t n_traces_ = 1;
+  using State = SynapticIntegral< n_traces_ >;
+
   class ConnTestDummyNode : public ConnTestDummyNodeBase
   {
   public:
@@ -156,40 +191,37 @@ private:
     }
   };
 
+  DendriticErrorArchivingNode*
+  node_() const
+  {
+    return static_cast< DendriticErrorArchivingNode* >( get_target( 0 ) );
+  }
+
   //! Archive of the target; nullptr for the prototype of a model and before the first Simulate.
   ErrorArchive* archive_() const;
 
-  //! What a spike changes.
-  struct State
+  //! Index in the archive of the last spike, or of a later change of the weight by hand; 0 before the first spike.
+  long
+  index_() const
   {
-    double weight = 1.0;    //!< (mV ms)
-    double trace = 0.0;     //!< presynaptic trace
-    double filtered = 0.0;  //!< filtered integral E of error times trace (error)
-  };
+    return static_cast< long >( target_.spare() << 32 | index_low_ );
+  }
 
-  //! Bring the state up to spikes at time n (steps), and add them.
-  void integrate_( ErrorArchive& archive, long n, double count, const CommonPropertiesType& cp );
+  void
+  set_index_( const long k )
+  {
+    index_low_ = static_cast< uint32_t >( k );
+    target_.set_spare( static_cast< uint64_t >( k ) >> 32 );
+  }
 
-  //! State at a position p after the present one, if there is no spike between.
-  State state_at_( const ErrorArchive& archive, const ErrorArchive::Position& p, const CommonPropertiesType& cp ) const;
+  //! Bring the state up to position p, and add spikes there.
+  void move_to_( ErrorArchive& archive, const State::Position& p, double count, const State::Rule& rule );
 
-  //! State at the present time.
-  State present_state_( const ErrorArchive& archive, const CommonPropertiesType& cp ) const;
+  //! Spikes for which the state is not at hand: the first one ever, and those that are older than the state.
+  void add_unusual_spikes_( ErrorArchive& archive, const State::Position& p, double count, const State::Rule& rule );
 
-  void move_to_( ErrorArchive& archive, const ErrorArchive::Position& p, const State& state );
-
-  //! Add spikes that are older than the state: everything is linear in the trace, so their share can be added later.
-  void add_late_spikes_( const ErrorArchive& archive,
-    const ErrorArchive::Position& p,
-    double n,
-    const CommonPropertiesType& cp );
-
-  //! Position of a synapse without a spike.
-  static constexpr long never_ = std::numeric_limits< long >::min();
-
-  uint32_t last_step_ = 0;  //!< time of the last spike (steps, lowest bits); fills the padding of the base class
-  State state_;             //!< at position_, spikes there included
-  ErrorArchive::Position position_ = { never_, {} };  //!< of the last spike, or of a later change of the weight by hand
+  uint32_t index_low_ = 0;  //!< lower half of the index; fills the padding of the base class
+  State state_;             //!< at the index, spikes there included
 };
 
 template < typename targetidentifierT >
@@ -220,121 +252,88 @@ dendritic_error_synapse< targetidentifierT >::check_connection( Node& source,
   }
   ConnTestDummyNode dummy;
   ConnectionBase::check_connection_( dummy, source, target, receptor_type );
-  cp.check_weight( state_.weight, name );
+  cp.check_weight( state_.weight(), name );
   node->register_plastic_synapse( get_rport(), cp.tau_s, cp.tau_Delta, name );
 }
 
 template < typename targetidentifierT >
-inline bool
-dendritic_error_synapse< targetidentifierT >::send( Event& e, const size_t tid, const CommonPropertiesType& cp )
+[[gnu::always_inline]] inline void
+dendritic_error_synapse< targetidentifierT >::deliver( const Spikes& spikes )
 {
-  Node* const target = get_target( tid );
-  const long n = e.get_stamp().get_steps();
-  const double count = static_cast< SpikeEvent& >( e ).get_multiplicity();
-
-  // spikes of one step arrive one by one, and only the first has anything to integrate
-  if ( last_step_ == static_cast< uint32_t >( n ) )
+  const size_t port = get_rport();
+  const long delay = get_delay_steps();
+  DendriticErrorArchivingNode& node = *node_();
+  ErrorArchive& archive = node.archive( port );
+  const State::Position p = archive.position< n_traces_ >( spikes.n, delay );
+  const long k0 = index_();
+  if ( p.index == k0 )
   {
-    state_.trace += count;
+    state_.add_spikes( spikes.count, p, spikes.rule.eta_h );
+  }
+  else if ( p.index > k0 and k0 > 0 )
+  {
+    move_to_( archive, p, spikes.count, spikes.rule );
   }
   else
   {
-    integrate_( static_cast< DendriticErrorArchivingNode* >( target )->archive( get_rport() ), n, count, cp );
+    add_unusual_spikes_( archive, p, spikes.count, spikes.rule );
   }
 
-  e.set_receiver( *target );
-  e.set_weight( state_.weight );
-  e.set_delay_steps( get_delay_steps() );
-  e.set_rport( get_rport() );
-  e();
-  return true;
+  // straight into the input of the cell, without an event and its two virtual calls
+  if ( node.is_on_this_side_of_reset( spikes.n ) )
+  {
+    node.add_input( port, spikes.n + delay - 1, state_.weight() * spikes.count );
+  }
+  else
+  {
+    node.receive_across_reset( port, spikes.n, delay, state_.weight() * spikes.count );
+  }
 }
 
 template < typename targetidentifierT >
-void
-dendritic_error_synapse< targetidentifierT >::integrate_( ErrorArchive& archive,
-  const long n,
+[[gnu::always_inline]] inline void
+dendritic_error_synapse< targetidentifierT >::move_to_( ErrorArchive& archive,
+  const State::Position& p,
   const double count,
-  const CommonPropertiesType& cp )
+  const State::Rule& rule )
 {
-  const ErrorArchive::Position p = archive.position( n, get_delay_steps() );
-  if ( position_.index == never_ )
+  const long k0 = index_();
+  state_.advance(
+    archive,
+    k0,
+    p,
+    count,
+    rule,
+    [ & ]( const size_t i ) { return archive.leave( i, k0 ); },
+    [ & ]( const size_t i ) { return archive.enter( i, p.index ); } );
+  set_index_( p.index );
+}
+
+template < typename targetidentifierT >
+[[gnu::cold, gnu::noinline]] void
+dendritic_error_synapse< targetidentifierT >::add_unusual_spikes_( ErrorArchive& archive,
+  const State::Position& p,
+  const double count,
+  const State::Rule& rule )
+{
+  if ( index_() > 0 )
   {
-    archive.add_reader( p.index );
-    position_ = p;
-  }
-  else if ( p.index > position_.index )
-  {
-    move_to_( archive, p, state_at_( archive, p, cp ) );
-  }
-  else if ( p.index < position_.index )
-  {
-    add_late_spikes_( archive, p, count, cp );
+    state_.add_late_spikes( count, archive, p, archive.position< n_traces_ >( index_() ), rule );
     return;
   }
-  state_.trace += count;
-  last_step_ = static_cast< uint32_t >( n );
-}
-
-template < typename targetidentifierT >
-inline auto
-dendritic_error_synapse< targetidentifierT >::state_at_( const ErrorArchive& archive,
-  const ErrorArchive::Position& p,
-  const CommonPropertiesType& cp ) const -> State
-{
-  const ArchiveTables& tables = archive.tables();
-  const long steps = p.index - position_.index;
-  const double a = tables.a( steps );
-  const double b = tables.b( steps );
-  const double I1 = state_.trace * archive.F1( position_, p, a );
-  const double filtered = b * state_.filtered + state_.trace * archive.F2( position_, p, a, b );
-  return {
-    cp.clip( state_.weight + cp.eta * tables.h * ( I1 - ( filtered - state_.filtered ) ) ), state_.trace * a, filtered
-  };
-}
-
-template < typename targetidentifierT >
-auto
-dendritic_error_synapse< targetidentifierT >::present_state_( const ErrorArchive& archive,
-  const CommonPropertiesType& cp ) const -> State
-{
-  const ErrorArchive::Position now = archive.position( archive.now(), get_delay_steps() );
-  return position_.index != never_ and now.index > position_.index ? state_at_( archive, now, cp ) : state_;
-}
-
-template < typename targetidentifierT >
-inline void
-dendritic_error_synapse< targetidentifierT >::move_to_( ErrorArchive& archive,
-  const ErrorArchive::Position& p,
-  const State& state )
-{
-  archive.move_reader( position_.index, p.index );
-  position_ = p;
-  state_ = state;
-}
-
-template < typename targetidentifierT >
-void
-dendritic_error_synapse< targetidentifierT >::add_late_spikes_( const ErrorArchive& archive,
-  const ErrorArchive::Position& p,
-  const double n,
-  const CommonPropertiesType& cp )
-{
-  const ArchiveTables& tables = archive.tables();
-  const long steps = position_.index - p.index;
-  const double a = tables.a( steps );
-  const double I1 = n * archive.F1( p, position_, a );
-  const double filtered = n * archive.F2( p, position_, a, tables.b( steps ) );
-  state_.weight = cp.clip( state_.weight + cp.eta * tables.h * ( I1 - filtered ) );
-  state_.filtered += filtered;
-  state_.trace += n * a;
+  for ( size_t i = 0; i < n_traces_; ++i )
+  {
+    archive.enter( i, p.index );
+  }
+  set_index_( p.index );
+  state_.add_spikes( count, p, rule.eta_h );
 }
 
 template < typename targetidentifierT >
 ErrorArchive*
 dendritic_error_synapse< targetidentifierT >::archive_() const
 {
-  auto* const node = static_cast< DendriticErrorArchivingNode* >( get_target( 0 ) );
+  DendriticErrorArchivingNode* const node = node_();
   return node and node->archive( get_rport() ).ready() ? &node->archive( get_rport() ) : nullptr;
 }
 
@@ -343,15 +342,28 @@ void
 dendritic_error_synapse< targetidentifierT >::get_status( Dictionary& d ) const
 {
   ConnectionBase::get_status( d );
-  double weight = state_.weight;
-  if ( const ErrorArchive* const archive = archive_() )
+  State present = state_;
+  const ErrorArchive* const archive = archive_();
+  const long k0 = index_();
+  if ( archive and k0 > 0 )
   {
-    const ConnectorModel& cm =
-      kernel().model_manager.get_connection_model( get_syn_id(), get_target( 0 )->get_thread() );
-    weight =
-      present_state_( *archive, static_cast< const CommonPropertiesType& >( cm.get_common_properties() ) ).weight;
+    const State::Position now = archive->present< n_traces_ >( get_delay_steps() );
+    if ( now.index > k0 )
+    {
+      const ConnectorModel& cm =
+        kernel().model_manager.get_connection_model( get_syn_id(), get_target( 0 )->get_thread() );
+      const auto& cp = common_properties_of( cm );
+      present.advance(
+        *archive,
+        k0,
+        now,
+        0.0,
+        cp.rule(),
+        [ & ]( const size_t i ) { return archive->tails( i, k0 ); },
+        [ & ]( const size_t i ) { return archive->tails( i, now.index ); } );
+    }
   }
-  d[ names::weight ] = weight;
+  d[ names::weight ] = present.weight();
   d[ names::size_of ] = static_cast< long >( sizeof( *this ) );
 }
 
@@ -359,7 +371,7 @@ template < typename targetidentifierT >
 void
 dendritic_error_synapse< targetidentifierT >::set_status( const Dictionary& d, ConnectorModel& cm )
 {
-  const auto& cp = static_cast< const CommonPropertiesType& >( cm.get_common_properties() );
+  const auto& cp = common_properties_of( cm );
   double weight = 0.0;
   const bool sets_weight = d.update_value( names::weight, weight );
   if ( sets_weight )
@@ -367,7 +379,7 @@ dendritic_error_synapse< targetidentifierT >::set_status( const Dictionary& d, C
     cp.check_weight( weight, cm.get_name() );
   }
   double delay = 0.0;
-  if ( position_.index != never_ and d.update_value( names::delay, delay )
+  if ( index_() > 0 and d.update_value( names::delay, delay )
     and Time::delay_ms_to_steps( delay ) != get_delay_steps() )
   {
     throw BadProperty(
@@ -381,16 +393,83 @@ dendritic_error_synapse< targetidentifierT >::set_status( const Dictionary& d, C
     return;
   }
   ErrorArchive* const archive = archive_();
-  if ( archive and position_.index != never_ )
+  if ( archive and index_() > 0 )
   {
-    const ErrorArchive::Position now = archive->position( archive->now(), get_delay_steps() );
-    if ( now.index > position_.index )
+    const State::Position now = archive->present< n_traces_ >( get_delay_steps() );
+    if ( now.index > index_() )
     {
-      move_to_( *archive, now, state_at_( *archive, now, cp ) );
-      last_step_ = 0;
+      move_to_( *archive, now, 0.0, cp.rule() );
     }
   }
-  state_.weight = weight;
+  state_.set_weight( weight );
+}
+
+/**
+ * Connector::send() for these synapses: deliver the spikes of a cell to all its targets, and return how many there are.
+ *
+ * What NEST does anew for each connection is done once.
+ */
+template < typename ConnectionT >
+size_t
+deliver_to_all_targets( Connector< ConnectionT >& connector,
+  BlockVector< ConnectionT >& connections,
+  const size_t tid,
+  const size_t first,
+  const typename ConnectionT::CommonPropertiesType& cp,
+  Event& e )
+{
+  if ( e.is_flush_event() )
+  {
+    return 0;
+  }
+  const bool is_recorded = cp.get_weight_recorder();
+  const typename ConnectionT::Spikes spikes( e, cp );
+  ConnectionT* connection = &connections[ first ];
+  for ( size_t i = first;; ++connection )
+  {
+    if ( not connection->is_disabled() )
+    {
+      if ( is_recorded )
+      {
+        e.set_port( i );
+        connection->send( e, tid, cp );
+        connector.send_weight_event( tid, i, e, cp );
+      }
+      else
+      {
+        connection->deliver( spikes );
+      }
+    }
+    ++i;
+    if ( not connection->source_has_more_targets() )
+    {
+      return i - first;
+    }
+    if ( i % max_block_size == 0 )
+    {
+      connection = &connections[ i ] - 1;
+    }
+  }
+}
+
+template <>
+inline size_t
+Connector< dendritic_error_synapse< TargetIdentifierPtrRport > >::send( const size_t tid,
+  const size_t lcid,
+  const std::vector< ConnectorModel* >& cm,
+  Event& e )
+{
+  return deliver_to_all_targets( *this, C_, tid, lcid, common_properties_of( *cm[ syn_id_ ] ), e );
+}
+
+template <>
+inline size_t
+Connector< ConnectionLabel< dendritic_error_synapse< TargetIdentifierPtrRport > > >::send( const size_t tid,
+  const size_t lcid,
+  const std::vector< ConnectorModel* >& cm,
+  Event& e )
+{
+  return deliver_to_all_targets( *this, C_, tid, lcid, common_properties_of( *cm[ syn_id_ ] ), e );
 }
 
 }  // namespace nest

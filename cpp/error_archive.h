@@ -8,6 +8,7 @@
 #define PYRAMIDAL_ERROR_ARCHIVE_H
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <memory>
 #include <vector>
@@ -19,12 +20,13 @@ namespace nest
 {
 
 /**
- * Archive of the dendritic error x(k) of one compartment, from which a plastic synapse gets, in O(1) for any k0 < k1,
+ * Archive of the dendritic error x(k) of one compartment. A plastic synapse with N traces gets from it, in O(1) for any k0 < k1 and
+ * each of their time constants tau_s,
  *
  *     F1 = sum_{k0 < k <= k1} a^( k - k0 ) x(k),             a = exp( -h / tau_s )
  *     F2 = sum_{k0 < k <= k1} b^( k1 - k ) a^( k - k0 ) x(k),  b = exp( -h / tau_Delta )
  *
- * The algorithm and its derivation are in docs/theory, "O(1) evaluation".
+ * as differences of what stands at k0 and at k1. The algorithm and its derivation are in docs/theory, "O(1) evaluation".
  *
  * A reset of the neuron counts as an infinitely long silence: traces and filters of before have decayed, and what they still had to
  * add to the weights has been added. Times are steps of the kernel; an index is a time plus the silence of all resets before it, so
@@ -34,6 +36,9 @@ namespace nest
 class ErrorArchive
 {
 public:
+  //! Most traces that a synapse may have.
+  static constexpr size_t max_traces = 2;
+
   //! Running sums of both kernels at one step.
   struct Sums
   {
@@ -42,27 +47,39 @@ public:
   };
 
   //! Where a spike stands in the archive.
+  template < size_t n_traces >
   struct Position
   {
-    long index = 0;  //!< k
-    Sums sums;       //!< Z1(k), Z2(k)
+    long index;                           //!< k > 0
+    std::array< Sums, n_traces > sums{};  //!< Z1(k), Z2(k) for every trace
   };
 
   bool
   ready() const
   {
-    return tables_ != nullptr;
+    return n_traces_ > 0;
   }
 
   //! Begin to archive after time now (steps), for spikes that are less than reach steps old, delay included, when they are delivered.
   void
-  start( std::shared_ptr< const ArchiveTables > tables, const long now, const long reach )
+  start( const std::vector< std::shared_ptr< const ArchiveTables > >& tables,
+    const size_t n_synapses,
+    const long now,
+    const long reach )
   {
-    tables_ = std::move( tables );
+    n_synapses_ = n_synapses;
+    n_traces_ = tables.size();
+    for ( size_t i = 0; i < n_traces_; ++i )
+    {
+      Kernel& kernel = kernels_[ i ];
+      kernel.owner = tables[ i ];
+      kernel.tables = tables[ i ].get();
+      kernel.shift = std::min( kernel.tables->sum1.shift, kernel.tables->sum2.shift );
+    }
     now_ = now;
-    ring_.assign( std::bit_ceil( static_cast< size_t >( reach ) ), Sums() );
-    mask_ = ring_.size() - 1;
-    present_ = { now, static_cast< long >( ring_.size() ) - now };
+    mask_ = std::bit_ceil( static_cast< size_t >( reach ) ) - 1;
+    ring_.assign( n_traces_ * ( mask_ + 1 ), Sums() );
+    present_ = { now, span_() - now };
     segments_ = { present_ };
     begin_segment_( 0, 0 );
   }
@@ -72,7 +89,10 @@ public:
   archive( const double x )
   {
     ++now_;
-    ring_[ now_ & mask_ ] = sums_at_( now_ + present_.offset, x );
+    for ( size_t i = 0; i < n_traces_; ++i )
+    {
+      ring_[ slot_( i, now_ ) ] = sums_at_( kernels_[ i ], now_ + present_.offset, x );
+    }
   }
 
   //! The neuron was reset now.
@@ -80,101 +100,107 @@ public:
   reset()
   {
     const long k = now_ + present_.offset;
-    const long k_keep = index_( now_ - static_cast< long >( ring_.size() ) );
-    sums1_.finish( tables_->sum1, k );
-    sums2_.finish( tables_->sum2, k );
+    const long oldest = now_ - span_();
+    const long k_keep = oldest + segment_of_( oldest ).offset;
     // a multiple of every epoch's length, and so far away that all powers are 0
-    const int shift = std::max( tables_->sum1.shift, tables_->sum2.restarts ? tables_->sum2.shift : 0 );
-    const long silence = std::max( tables_->a.reach(), tables_->b.reach() );
+    int shift = 0;
+    long silence = 0;
+    for ( size_t i = 0; i < n_traces_; ++i )
+    {
+      Kernel& kernel = kernels_[ i ];
+      const ArchiveTables& tables = *kernel.tables;
+      kernel.sums1.finish( tables.sum1, k );
+      kernel.sums2.finish( tables.sum2, k );
+      shift = std::max( { shift, tables.sum1.shift, tables.sum2.restarts ? tables.sum2.shift : 0 } );
+      silence = std::max( { silence, tables.a.reach(), tables.b.reach() } );
+    }
     const long k_new = ( ( ( k + silence ) >> shift ) + 1 ) << shift;
 
-    const long oldest = now_ - static_cast< long >( ring_.size() );
     std::erase_if(
       segments_, [ & ]( const Segment& s ) { return &s != &segments_.back() and ( &s + 1 )->start < oldest; } );
-    present_ = { now_, k_new + static_cast< long >( ring_.size() ) - now_ };
+    present_ = { now_, k_new + span_() - now_ };
     segments_.push_back( present_ );
     begin_segment_( k_new, k_keep );
   }
 
   //! Position of a spike at time n whose connection has a delay of D steps.
-  Position
+  template < size_t n_traces >
+  Position< n_traces >
   position( const long n, const long D ) const
   {
     const long t = n - D;
-    if ( t > present_.start )
-    {
-      return { t + present_.offset, ring_[ t & mask_ ] };
-    }
-    auto segment = segments_.crbegin();
-    while ( n <= segment->start and segment + 1 != segments_.crend() )
-    {
-      ++segment;
-    }
-    return { t + segment->offset, t > segment->start ? ring_[ t & mask_ ] : Sums() };
+    return at_< n_traces >( t, t > present_.start ? present_ : segment_of_( n ) );
   }
 
-  //! Time of the last archived error (steps).
-  long
-  now() const
+  //! Position with this index, of a spike that arrived less than reach steps ago.
+  template < size_t n_traces >
+  Position< n_traces >
+  position( const long k ) const
   {
-    return now_;
+    const auto s = std::find_if( segments_.crbegin(),
+      segments_.crend() - 1,
+      [ & ]( const Segment& s ) { return k > s.offset + s.start - span_(); } );
+    return at_< n_traces >( k - s->offset, *s );
+  }
+
+  //! Position of a spike that would be seen now.
+  template < size_t n_traces >
+  Position< n_traces >
+  present( const long D ) const
+  {
+    return position< n_traces >( now_, D );
   }
 
   const ArchiveTables&
-  tables() const
+  tables( const size_t trace ) const
   {
-    return *tables_;
+    return *kernels_[ trace ].tables;
   }
 
-  //! F1 between two positions, a_power = a^( k1 - k0 )
-  double
-  F1( const Position& p0, const Position& p1, const double a_power ) const
+  //! Whether two indices lie in the same epoch of both sums.
+  bool
+  one_epoch( const size_t trace, const long k0, const long k1 ) const
   {
-    const GeometricSum& g = tables_->sum1;
-    if ( ( ( p0.index ^ p1.index ) >> g.shift ) == 0 )
-    {
-      return a_power * p1.sums.z1 - p0.sums.z1;
-    }
-    return sums1_.tail( g, p0.index, p0.sums.z1 ) - a_power * sums1_.tail( g, p1.index, p1.sums.z1 );
+    return ( k0 ^ k1 ) >> kernels_[ trace ].shift == 0;
   }
 
-  //! F2 between two positions, with the powers of a and b for k1 - k0; 0 if there is no filter
-  double
-  F2( const Position& p0, const Position& p1, const double a_power, const double b_power ) const
+  //! What the epochs that are closed by now add to S1 and S2 at k.
+  Sums
+  tails( const size_t trace, const long k ) const
   {
-    const GeometricSum& g = tables_->sum2;
-    if ( not tables_->filtered )
-    {
-      return 0.0;
-    }
-    if ( not g.restarts or ( ( p0.index ^ p1.index ) >> g.shift ) == 0 )
-    {
-      return a_power * p1.sums.z2 - b_power * p0.sums.z2;
-    }
-    return b_power * sums2_.tail( g, p0.index, p0.sums.z2 ) - a_power * sums2_.tail( g, p1.index, p1.sums.z2 );
+    const Kernel& kernel = kernels_[ trace ];
+    const ArchiveTables& tables = *kernel.tables;
+    return { kernel.sums1.tail( tables.sum1, k ), tables.sum2.restarts ? kernel.sums2.tail( tables.sum2, k ) : 0.0 };
   }
 
-  //! A synapse has its last spike at k now.
-  void
-  add_reader( const long k )
+  //! A synapse has its last spike at k now; returns the tails there.
+  Sums
+  enter( const size_t trace, const long k )
   {
-    sums1_.add_reader( tables_->sum1, k );
-    sums2_.add_reader( tables_->sum2, k );
+    Kernel& kernel = kernels_[ trace ];
+    const ArchiveTables& tables = *kernel.tables;
+    return { kernel.sums1.enter( tables.sum1, k ), tables.sum2.restarts ? kernel.sums2.enter( tables.sum2, k ) : 0.0 };
   }
 
-  //! A synapse that had its last spike at k0 has it at k1 now.
-  void
-  move_reader( const long k0, const long k1 )
+  //! A synapse that had its last spike at k leaves; returns the tails there.
+  Sums
+  leave( const size_t trace, const long k )
   {
-    sums1_.move_reader( tables_->sum1, k0, k1 );
-    sums2_.move_reader( tables_->sum2, k0, k1 );
+    Kernel& kernel = kernels_[ trace ];
+    const ArchiveTables& tables = *kernel.tables;
+    return { kernel.sums1.leave( tables.sum1, k ), tables.sum2.restarts ? kernel.sums2.leave( tables.sum2, k ) : 0.0 };
   }
 
   //! Memory held (bytes).
   size_t
   bytes() const
   {
-    return ring_.size() * sizeof( Sums ) + segments_.size() * sizeof( Segment ) + sums1_.bytes() + sums2_.bytes();
+    size_t sum = ring_.size() * sizeof( Sums ) + segments_.size() * sizeof( Segment );
+    for ( const Kernel& kernel : kernels_ )
+    {
+      sum += kernel.sums1.bytes() + kernel.sums2.bytes();
+    }
+    return sum;
   }
 
 private:
@@ -185,45 +211,88 @@ private:
     long offset;  //!< index minus time
   };
 
-  long
-  index_( const long t ) const
+  //! All for one trace.
+  struct Kernel
   {
-    auto segment = segments_.crbegin();
-    while ( t <= segment->start and segment + 1 != segments_.crend() )
+    const ArchiveTables* tables = nullptr;         //!< constants, kept by owner
+    int shift = 0;                                 //!< binary logarithm of the shorter epoch
+    TailSums sums1;                                //!< of F1
+    TailSums sums2;                                //!< of F2
+    std::shared_ptr< const ArchiveTables > owner;  //!< of the tables
+  };
+
+  //! Steps that the ring holds.
+  long
+  span_() const
+  {
+    return static_cast< long >( mask_ ) + 1;
+  }
+
+  //! Place of the sums of a trace at time t.
+  size_t
+  slot_( const size_t trace, const long t ) const
+  {
+    return trace * ( mask_ + 1 ) + ( t & mask_ );
+  }
+
+  //! Position at time t in a segment, which may begin later.
+  template < size_t n_traces >
+  Position< n_traces >
+  at_( const long t, const Segment& segment ) const
+  {
+    Position< n_traces > p{ t + segment.offset };
+    if ( t > segment.start )
     {
-      ++segment;
+      for ( size_t i = 0; i < n_traces; ++i )
+      {
+        p.sums[ i ] = ring_[ slot_( i, t ) ];
+      }
     }
-    return t + segment->offset;
+    return p;
+  }
+
+  //! Segment to which a spike at time n, or the error of this time, belongs.
+  const Segment&
+  segment_of_( const long n ) const
+  {
+    return *std::find_if(
+      segments_.crbegin(), segments_.crend() - 1, [ n ]( const Segment& s ) { return n > s.start; } );
   }
 
   Sums
-  sums_at_( const long k, const double x )
+  sums_at_( Kernel& kernel, const long k, const double x )
   {
-    const long k_keep = k - static_cast< long >( ring_.size() );
-    return { sums1_.archive( tables_->sum1, k, x, k_keep ), sums2_.archive( tables_->sum2, k, x, k_keep ) };
+    const ArchiveTables& tables = *kernel.tables;
+    const long k_keep = k - span_();
+    return { kernel.sums1.archive( tables.sum1, k, x, k_keep ),
+      tables.filtered ? kernel.sums2.archive( tables.sum2, k, x, k_keep ) : 0.0 };
   }
 
   //! Silence as long as the ring leads into a segment, so that spikes with n - D before the reset have an index of their own.
   void
   begin_segment_( const long k, const long k_keep )
   {
-    sums1_.start( tables_->sum1, k, k_keep );
-    sums2_.start( tables_->sum2, k, k_keep );
-    const long lead_in = now_ + present_.offset;
-    for ( long i = k + 1; i <= lead_in; ++i )
+    for ( size_t i = 0; i < n_traces_; ++i )
     {
-      sums_at_( i, 0.0 );
+      Kernel& kernel = kernels_[ i ];
+      kernel.sums1.start( kernel.tables->sum1, k, k_keep, n_synapses_ );
+      kernel.sums2.start( kernel.tables->sum2, k, k_keep, n_synapses_ );
+      for ( long lead_in = k + 1; lead_in <= now_ + present_.offset; ++lead_in )
+      {
+        sums_at_( kernel, lead_in, 0.0 );
+      }
     }
   }
 
-  std::vector< Sums > ring_;                       //!< sums of the last steps, by time; its size is a power of 2
-  size_t mask_ = 0;                                //!< that size less 1
-  Segment present_{};                              //!< since the last reset
-  std::vector< Segment > segments_;                //!< as far back as the ring, present_ the last
-  std::shared_ptr< const ArchiveTables > tables_;  //!< constants; none before the first Simulate
-  long now_ = 0;                                   //!< time of the last archived error (steps)
-  TailSums sums1_;                                 //!< of F1
-  TailSums sums2_;                                 //!< of F2
+  // what a spike needs lies together, so that it has few cache lines to touch
+  Segment present_{};                         //!< since the last reset
+  std::vector< Sums > ring_;                  //!< sums of the last steps, for every trace by time
+  size_t mask_ = 0;                           //!< steps in it, a power of 2, less 1
+  size_t n_traces_ = 0;                       //!< 0 before the first Simulate
+  std::array< Kernel, max_traces > kernels_;  //!< for each trace
+  long now_ = 0;                              //!< time of the last archived error (steps)
+  size_t n_synapses_ = 0;                     //!< at the start
+  std::vector< Segment > segments_;           //!< as far back as the ring, present_ the last
 };
 
 }  // namespace nest

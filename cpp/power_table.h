@@ -8,6 +8,7 @@
 #define PYRAMIDAL_POWER_TABLE_H
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -31,7 +32,6 @@ class PowerTable
 public:
   //! Decay per step: h / tau; infinity for tau = 0.
   explicit PowerTable( const double decay )
-    : fine_( 1 << bits_ )
   {
     for ( size_t j = 0; j < fine_.size(); ++j )
     {
@@ -47,6 +47,10 @@ public:
   operator()( const long j ) const
   {
     const size_t i = static_cast< size_t >( j ) >> bits_;
+    if ( i == 0 )
+    {
+      return fine_[ j ];
+    }
     return i < coarse_.size() ? coarse_[ i ] * fine_[ j & ( fine_.size() - 1 ) ] : 0.0;
   }
 
@@ -60,8 +64,8 @@ public:
 private:
   static constexpr int bits_ = 8;
   static constexpr double max_efoldings_ = 45.0;
-  std::vector< double > fine_;    //!< exp( -decay j ), 0 <= j < 256
-  std::vector< double > coarse_;  //!< exp( -decay 256 j )
+  std::array< double, 1 << bits_ > fine_;  //!< exp( -decay j ), 0 <= j < 256
+  std::vector< double > coarse_;           //!< exp( -decay 256 j )
 };
 
 /**
@@ -122,6 +126,7 @@ struct ArchiveTables
 {
   ArchiveTables( const double h, const double tau_s, const double tau_Delta )
     : h( h )
+    , equal( tau_s == tau_Delta )
     , filtered( tau_Delta > 0.0 )
     , a( decay_of_trace( h, tau_s ) )
     , b( filtered ? h / tau_Delta : std::numeric_limits< double >::infinity() )
@@ -155,6 +160,7 @@ struct ArchiveTables
   }
 
   double h;           //!< resolution (ms)
+  bool equal;         //!< whether a = b
   bool filtered;      //!< false if tau_Delta = 0: the weight follows without delay
   PowerTable a;       //!< a^j = exp( -j h / tau_s )
   PowerTable b;       //!< b^j = exp( -j h / tau_Delta )

@@ -8,6 +8,7 @@
 #define PYRAMIDAL_TAIL_SUMS_H
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
@@ -24,15 +25,20 @@ namespace nest
  *
  * from which S(k) = c^( k - eL ) C_e - Z(k) follows for any k of the past (docs/theory, "O(1) evaluation").
  *
- * Only the last epochs can still change; they lie in a ring. An older epoch is kept, in a map, as long as the last presynaptic
- * spike of some synapse (a reader) lies in it. So there are never more than a fixed number of epochs plus one per silent synapse.
+ * Only the last epochs can still change. They, and some more, lie in a ring. An older epoch is kept, in a map, as long as the last
+ * presynaptic spike of some synapse (a reader) lies in it. So there are never more than a fixed number of epochs plus one per silent
+ * synapse.
  */
 class TailSums
 {
 public:
-  //! Begin at index k with Z = 0; epochs that hold indices >= k_keep of what was archived before remain readable.
+  /**
+   * Begin at index k with Z = 0; epochs that hold indices >= k_keep of what was archived before remain readable.
+   *
+   * The more readers there may be, the more epochs stay in the ring, where they are found sooner than in the map.
+   */
   void
-  start( const GeometricSum& g, const long k, const long k_keep )
+  start( const GeometricSum& g, const long k, const long k_keep, const size_t max_readers )
   {
     z_ = 0.0;
     if ( not g.restarts )
@@ -45,7 +51,8 @@ public:
     }
     late_ = k_keep >> g.shift;
     first_ = open_ = begin_ = k >> g.shift;
-    ring_.resize( std::max< size_t >( ring_.size(), 4 ) );
+    const size_t size = std::bit_ceil( std::clamp( max_readers / 4, min_epochs_, max_epochs_ ) );
+    ring_.resize( std::max( ring_.size(), size ) );
     ring_at_( open_ ) = Epoch();
     std::erase_if( old_, [ this ]( const auto& item ) { return unwanted_( item.first, item.second ); } );
   }
@@ -74,48 +81,36 @@ public:
     return z_;
   }
 
-  //! S(k), given Z(k)
+  //! What the closed epochs add to S(k) = c^( k - eL ) C_e - Z(k); 0 in the open epoch.
   double
-  tail( const GeometricSum& g, const long k, const double z ) const
+  tail( const GeometricSum& g, const long k ) const
   {
     const long e = k >> g.shift;
-    return ( g.restarts and e != open_ ) ? g.power( k & ( g.length - 1 ) ) * at_( e ).tail - z : -z;
+    return e == open_ ? 0.0 : g.power( k & ( g.length - 1 ) ) * at_( e ).tail;
   }
 
-  //! A synapse whose last spike was at k0 now has it at k1.
-  void
-  move_reader( const GeometricSum& g, const long k0, const long k1 )
+  //! A synapse has its last spike at k now; returns the tail there.
+  double
+  enter( const GeometricSum& g, const long k )
   {
-    const long e0 = k0 >> g.shift;
-    const long e1 = k1 >> g.shift;
-    if ( not g.restarts or e0 == e1 )
-    {
-      return;
-    }
-    if ( e0 >= first_ )
-    {
-      --ring_at_( e0 ).readers;
-    }
-    else
-    {
-      const auto item = old_.find( e0 );
-      --item->second.readers;
-      if ( unwanted_( e0, item->second ) )
-      {
-        old_.erase( item );
-      }
-    }
-    add_reader( g, k1 );
+    const long e = k >> g.shift;
+    Epoch& epoch = e >= first_ ? ring_at_( e ) : old_[ e ];
+    ++epoch.readers;
+    return e == open_ ? 0.0 : g.power( k & ( g.length - 1 ) ) * epoch.tail;
   }
 
-  void
-  add_reader( const GeometricSum& g, const long k1 )
+  //! A synapse that had its last spike at k leaves; returns the tail there.
+  double
+  leave( const GeometricSum& g, const long k )
   {
-    if ( g.restarts )
+    const long e = k >> g.shift;
+    if ( e < first_ )
     {
-      const long e = k1 >> g.shift;
-      ++( e >= first_ ? ring_at_( e ) : old_[ e ] ).readers;
+      return leave_old_( g, k );
     }
+    Epoch& epoch = ring_at_( e );
+    --epoch.readers;
+    return g.power( k & ( g.length - 1 ) ) * epoch.tail;
   }
 
   //! Memory held (bytes).
@@ -131,6 +126,19 @@ private:
     double tail = 0.0;     //!< C_e; 0 while the epoch is open
     uint32_t readers = 0;  //!< synapses whose last presynaptic spike lies in this epoch
   };
+
+  //! leave() an epoch that is not in the ring
+  [[gnu::noinline]] double
+  leave_old_( const GeometricSum& g, const long k )
+  {
+    const auto item = old_.find( k >> g.shift );
+    const double tail = item->second.tail;
+    if ( --item->second.readers; unwanted_( item->first, item->second ) )
+    {
+      old_.erase( item );
+    }
+    return g.power( k & ( g.length - 1 ) ) * tail;
+  }
 
   Epoch&
   ring_at_( const long e )
@@ -162,7 +170,8 @@ private:
   open_next_( const GeometricSum& g, const long k_keep )
   {
     ++open_;
-    const long e_keep = std::min( k_keep >> g.shift, open_ - g.window );
+    const long room = static_cast< long >( ring_.size() ) - 1;
+    const long e_keep = std::min( k_keep >> g.shift, open_ - std::max( g.window, room ) );
     for ( ; first_ < e_keep; ++first_ )
     {
       keep_( g, first_, k_keep );
@@ -196,12 +205,15 @@ private:
     return epoch.readers == 0 and not( late_ <= e and e < begin_ );
   }
 
+  static constexpr size_t min_epochs_ = 4;
+  static constexpr size_t max_epochs_ = 1024;
+
+  std::vector< Epoch > ring_;              //!< epochs first_ to open_; its size is a power of 2
+  long first_ = 0;                         //!< oldest epoch in the ring
+  long open_ = -1;                         //!< the epoch that is being filled
   double z_ = 0.0;                         //!< Z at the last archived step
   long late_ = 0;                          //!< oldest epoch before the last start that a spike on its way may need
   long begin_ = 0;                         //!< first epoch after the last start
-  long first_ = 0;                         //!< oldest epoch in the ring
-  long open_ = -1;                         //!< the epoch that is being filled
-  std::vector< Epoch > ring_;              //!< epochs first_ to open_; its size is a power of 2
   std::unordered_map< long, Epoch > old_;  //!< older epochs that some synapse has to come back to
 };
 

@@ -47,11 +47,11 @@ public:
     return false;
   }
 
-  //! Time at which the next trial begins, if it wants a reset; else never.
-  Time
+  //! Time at which the next trial begins, if it wants a reset; else never (steps).
+  long
   next_reset() const
   {
-    return reset_ and next_onset_ != never_ ? Time( Time::step( next_onset_ ) ) : Time::pos_inf();
+    return reset_ ? next_onset_ : never_;
   }
 
   //! Number of the present trial, -1 before the first.
