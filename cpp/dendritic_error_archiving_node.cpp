@@ -30,6 +30,15 @@ event_reach()
   return kernel().connection_manager.get_min_delay() + kernel().connection_manager.get_max_delay() + 1;
 }
 
+//! Time constants (ms) of plastic synapses, for messages.
+std::string
+describe( const std::vector< double >& tau_s, const double tau_Delta )
+{
+  return tau_s.size() == 1
+    ? String::compose( "tau_s = %1 and tau_Delta = %2 ms", tau_s[ 0 ], tau_Delta )
+    : String::compose( "tau_m = %1, tau_s = %2 and tau_Delta = %3 ms", tau_s[ 0 ], tau_s[ 1 ], tau_Delta );
+}
+
 }  // namespace
 
 DendriticErrorArchivingNode::DendriticErrorArchivingNode( const DendriticErrorArchivingNode& other )
@@ -76,22 +85,20 @@ DendriticErrorArchivingNode::set_status( const Dictionary& d )
 
 void
 DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
-  const double tau_s,
+  const std::vector< double >& tau_s,
   const double tau_Delta,
   const std::string& synapse )
 {
   require_error_( port, synapse );
   Compartment& c = compartments_[ port ];
-  if ( c.n_plastic > 0 and ( c.tau_s != tau_s or c.tau_Delta != tau_Delta ) )
+  if ( not c.tau_s.empty() and ( c.tau_s != tau_s or c.tau_Delta != tau_Delta ) )
   {
     throw IllegalConnection(
-      String::compose( "%1: all plastic synapses onto one compartment must have the same tau_s and tau_Delta; "
-                       "there are synapses with %2 and %3 ms, got %4 and %5 ms",
+      String::compose( "%1: all plastic synapses onto one compartment must have the same time constants; "
+                       "there are synapses with %2, got %3",
         synapse,
-        c.tau_s,
-        c.tau_Delta,
-        tau_s,
-        tau_Delta ) );
+        describe( c.tau_s, c.tau_Delta ),
+        describe( tau_s, tau_Delta ) ) );
   }
   c.tau_s = tau_s;
   c.tau_Delta = tau_Delta;
@@ -138,10 +145,12 @@ DendriticErrorArchivingNode::prepare_run()
     }
     if ( c.n_plastic > 0 and not c.archive.ready() )
     {
-      c.archive.start( { ArchiveTables::get( Time::get_resolution().get_ms(), c.tau_s, c.tau_Delta ) },
-        c.n_plastic,
-        now.get_steps(),
-        event_reach() );
+      std::vector< std::shared_ptr< const ArchiveTables > > tables;
+      for ( const double tau_s : c.tau_s )
+      {
+        tables.push_back( ArchiveTables::get( Time::get_resolution().get_ms(), tau_s, c.tau_Delta ) );
+      }
+      c.archive.start( tables, c.n_plastic, now.get_steps(), event_reach() );
     }
   }
   potential_out_.known = rate_out_.known = false;
@@ -371,9 +380,12 @@ DendriticErrorArchivingNode::send_spikes_( const long n, const long lag )
   e.set_stamp( kernel().simulation_manager.get_slice_origin() + Time::step( lag + 1 ) );
   e.set_offset( -static_cast< double >( n ) );
   delivery.send_off_grid_remote( get_thread(), e, lag );
-  e.set_offset( 0.0 );
-  e.set_multiplicity( n );
-  kernel().connection_manager.send_to_devices( get_thread(), get_node_id(), e );
+  if ( is_recorded_ )
+  {
+    e.set_offset( 0.0 );
+    e.set_multiplicity( n );
+    kernel().connection_manager.send_to_devices( get_thread(), get_node_id(), e );
+  }
 }
 
 void

@@ -90,7 +90,10 @@ public:
    *
    * Throws IllegalConnection if the compartment has no error, or if synapses with other time constants (ms) read it.
    */
-  void register_plastic_synapse( size_t port, double tau_s, double tau_Delta, const std::string& synapse );
+  void register_plastic_synapse( size_t port,
+    const std::vector< double >& tau_s,
+    double tau_Delta,
+    const std::string& synapse );
 
   //! Have every error of the compartment at this port kept for a synapse that steps over them.
   void register_stepping_synapse( size_t port, const std::string& synapse );
@@ -260,19 +263,22 @@ protected:
   //! Send the signals of this step; lag and to as in update().
   void send_signals( long lag, long to, double V_prospective, double rate );
 
+  bool is_recorded_ = false;  //!< whether a population has a device, such as a spike_recorder, to send its spikes to
+
 private:
   //! No membrane reaches 1 V; a potential beyond it means that the network diverges (mV).
   static constexpr double max_potential_ = 1000.0;
 
-  struct Compartment
+  //! What a spike needs lies in the first two cache lines.
+  struct alignas( 64 ) Compartment
   {
     std::vector< double > inputs = { 0.0 };  //!< spikes on their way times weight, by time (mV ms or pA ms)
     size_t mask = 0;                         //!< steps that they hold, a power of 2, less 1
     ErrorArchive archive;                    //!< for synapses that integrate in O(1)
     ErrorHistory history;                    //!< for synapses that step over every error
     SignalBuffer rates;                      //!< rates on their way times weight and resolution (mV ms or pA ms)
-    double tau_s = 0.0;                      //!< time constants of the plastic synapses (ms)
-    double tau_Delta = 0.0;                  //!< ditto
+    std::vector< double > tau_s;             //!< of the traces of the plastic synapses (ms)
+    double tau_Delta = 0.0;                  //!< of their filter (ms)
     size_t n_plastic = 0;                    //!< plastic synapses connected
   };
 

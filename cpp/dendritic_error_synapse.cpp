@@ -14,23 +14,33 @@
 namespace nest
 {
 
+template < size_t n_traces >
 void
-DendriticErrorCommonProperties::get_status( Dictionary& d ) const
+DendriticErrorCommonProperties< n_traces >::get_status( Dictionary& d ) const
 {
   CommonSynapseProperties::get_status( d );
   d[ "eta" ] = eta;
   d[ "tau_s" ] = tau_s;
+  if ( n_traces > 1 )
+  {
+    d[ "tau_m" ] = tau_m;
+  }
   d[ "tau_Delta" ] = tau_Delta;
   d[ "Wmin" ] = Wmin;
   d[ "Wmax" ] = Wmax;
 }
 
+template < size_t n_traces >
 void
-DendriticErrorCommonProperties::set_status( const Dictionary& d, ConnectorModel& cm )
+DendriticErrorCommonProperties< n_traces >::set_status( const Dictionary& d, ConnectorModel& cm )
 {
   DendriticErrorCommonProperties changed = *this;
   d.update_value( "eta", changed.eta );
   d.update_value( "tau_s", changed.tau_s );
+  if ( n_traces > 1 )
+  {
+    d.update_value( "tau_m", changed.tau_m );
+  }
   d.update_value( "tau_Delta", changed.tau_Delta );
   d.update_value( "Wmin", changed.Wmin );
   d.update_value( "Wmax", changed.Wmax );
@@ -53,11 +63,20 @@ DendriticErrorCommonProperties::set_status( const Dictionary& d, ConnectorModel&
     throw BadProperty( String::compose(
       "Wmin must not exceed Wmax, got %1 and %2 mV ms (%3)", changed.Wmin, changed.Wmax, cm.get_name() ) );
   }
-  const bool changes_rule = changed.eta != eta or changed.tau_s != tau_s or changed.tau_Delta != tau_Delta;
+  if ( n_traces > 1
+    and not( changed.tau_m > 0.0 and std::isfinite( changed.tau_m ) and changed.tau_m != changed.tau_s ) )
+  {
+    throw BadProperty( String::compose( "tau_m must be positive and differ from tau_s = %1 ms, got %2 ms (%3)",
+      changed.tau_s,
+      changed.tau_m,
+      cm.get_name() ) );
+  }
+  const bool changes_rule =
+    changed.eta != eta or changed.tau_s != tau_s or changed.tau_m != tau_m or changed.tau_Delta != tau_Delta;
   if ( changes_rule and kernel().connection_manager.get_num_connections( cm.get_syn_id() ) > 0 )
   {
     throw BadProperty(
-      String::compose( "eta, tau_s and tau_Delta of %1 cannot change while there are connections of it; set them "
+      String::compose( "eta and the time constants of %1 cannot change while there are connections of it; set them "
                        "before Connect, make a copy with CopyModel, or switch learning off with the parameter "
                        "'learning' of the postsynaptic cells",
         cm.get_name() ) );
@@ -65,13 +84,15 @@ DendriticErrorCommonProperties::set_status( const Dictionary& d, ConnectorModel&
   CommonSynapseProperties::set_status( d, cm );
   eta = changed.eta;
   tau_s = changed.tau_s;
+  tau_m = changed.tau_m;
   tau_Delta = changed.tau_Delta;
   Wmin = changed.Wmin;
   Wmax = changed.Wmax;
 }
 
+template < size_t n_traces >
 void
-DendriticErrorCommonProperties::check_weight( const double weight, const std::string& synapse ) const
+DendriticErrorCommonProperties< n_traces >::check_weight( const double weight, const std::string& synapse ) const
 {
   if ( not( Wmin <= weight and weight <= Wmax ) )
   {
@@ -79,5 +100,8 @@ DendriticErrorCommonProperties::check_weight( const double weight, const std::st
       "the weight must lie in [Wmin, Wmax] = [%1, %2] mV ms, got %3 (%4)", Wmin, Wmax, weight, synapse ) );
   }
 }
+
+template class DendriticErrorCommonProperties< 1 >;
+template class DendriticErrorCommonProperties< 2 >;
 
 }  // namespace nest

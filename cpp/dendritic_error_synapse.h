@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "common_synapse_properties.h"
 #include "compose.hpp"
@@ -20,7 +21,6 @@
 #include "connector_model.h"
 #include "event.h"
 #include "kernel_manager.h"
-#include "target_identifier.h"
 
 #include "dendritic_error_archiving_node.h"
 #include "packed_target.h"
@@ -55,18 +55,28 @@ The target archives its error (error_archive.h), so that the cost of a spike doe
 A weight that is read is the weight at the present time, errors since the last spike included. A weight that is set is set exactly;
 what the filter still has to add is added afterwards. The learning window of the target gates learning without touching a synapse.
 
+dendritic_error_psp_synapse is the same with a trace that has the course of a postsynaptic potential, as in [1]_,
+
+.. math::
+
+   s^*_j(t) = \frac{\tau_m}{\tau_m - \tau_s} \sum_k \left[ e^{-(t - t_j^k) / \tau_m} - e^{-(t - t_j^k) / \tau_s} \right],
+
+for dendrites with synaptic currents (tau_syn_basal, tau_syn_apical of pyramidal_neuron). The smaller tau_s, the more it is
+dendritic_error_synapse with tau_s = tau_m.
+
 Parameters
 ++++++++++
 
 Common to all synapses of a model (SetDefaults, CopyModel):
 
-========= ========= ======== ===========================================================
+========= ========= ======== =====================================================================================
  eta       0         1/ms     Learning rate, per unit of error and trace, in weight units
- tau_s     1.0       ms       Time constant of the presynaptic trace
+ tau_s     1.0       ms       Time constant of the presynaptic trace; of its rise in dendritic_error_psp_synapse
+ tau_m     10.0      ms       Time constant of the decay of the trace, other than tau_s; dendritic_error_psp_synapse
  tau_Delta 1.0       ms       Time constant of the filter; 0: none
  Wmin      -inf      mV ms    Smallest weight
  Wmax      inf       mV ms    Largest weight
-========= ========= ======== ===========================================================
+========= ========= ======== =====================================================================================
 
 Each connection:
 
@@ -96,45 +106,57 @@ dendritic_error_reference_synapse, urbanczik_synapse
 EndUserDocs */
 
 //! Properties that all synapses of one model share.
+template < size_t n_traces >
 class DendriticErrorCommonProperties : public CommonSynapseProperties
 {
 public:
   void get_status( Dictionary& d ) const;
   void set_status( const Dictionary& d, ConnectorModel& cm );
 
-  SynapticIntegral< 1 >::Rule
+  //! Time constants of the traces (ms).
+  std::vector< double >
+  trace_time_constants() const
+  {
+    return n_traces == 1 ? std::vector{ tau_s } : std::vector{ tau_m, tau_s };
+  }
+
+  typename SynapticIntegral< n_traces >::Rule
   rule() const
   {
-    return { eta * Time::get_resolution().get_ms(), Wmin, Wmax };
+    const double norm = n_traces == 1 ? 1.0 : tau_m / ( tau_m - tau_s );
+    return { eta * norm * Time::get_resolution().get_ms(), Wmin, Wmax };
   }
 
   //! Throws BadProperty if the weight is not allowed.
   void check_weight( double weight, const std::string& synapse ) const;
 
+private:
   double eta = 0.0;                                          //!< learning rate (weight units per error, trace and ms)
-  double tau_s = 1.0;                                        //!< of the presynaptic trace (ms)
+  double tau_s = 1.0;                                        //!< of the presynaptic trace, or of its rise (ms)
+  double tau_m = 10.0;                                       //!< of the decay of a trace that rises (ms)
   double tau_Delta = 1.0;                                    //!< of the filter, 0: none (ms)
   double Wmin = -std::numeric_limits< double >::infinity();  //!< smallest weight (mV ms)
   double Wmax = std::numeric_limits< double >::infinity();   //!< largest weight (mV ms)
+
+  template < size_t >
+  friend class DendriticErrorSynapse;
 };
 
-inline const DendriticErrorCommonProperties&
-common_properties_of( const ConnectorModel& cm )
-{
-  return static_cast< const DendriticErrorCommonProperties& >( cm.get_common_properties() );
-}
-
-template < typename targetidentifierT >
-class dendritic_error_synapse : public Connection< PackedTarget >
+template < size_t n_traces >
+class DendriticErrorSynapse : public Connection< PackedTarget >
 {
 public:
-  using CommonPropertiesType = DendriticErrorCommonProperties;
+  using CommonPropertiesType = DendriticErrorCommonProperties< n_traces >;
   using ConnectionBase = Connection< PackedTarget >;
 
   static constexpr ConnectionModelProperties properties = ConnectionModelProperties::HAS_DELAY
     | ConnectionModelProperties::IS_PRIMARY | ConnectionModelProperties::SUPPORTS_LBL;
 
   void check_connection( Node& source, Node& target, size_t receptor_type, const CommonPropertiesType& cp );
+
+  using State = SynapticIntegral< n_traces >;
+  using Rule = typename State::Rule;
+  using Position = typename State::Position;
 
   //! Spikes of one presynaptic cell and step, with what is the same for all its synapses.
   struct Spikes
@@ -146,9 +168,9 @@ public:
     {
     }
 
-    long n;                            //!< time (steps)
-    double count;                      //!< how many
-    SynapticIntegral< 1 >::Rule rule;  //!< of the synapses
+    long n;        //!< time (steps)
+    double count;  //!< how many
+    Rule rule;     //!< of the synapses
   };
 
   //! Bring the weight up to the time of the spikes and deliver them with it.
@@ -169,6 +191,20 @@ public:
   void get_status( Dictionary& d ) const;
   void set_status( const Dictionary& d, ConnectorModel& cm );
 
+  //! Called by Disconnect: the archive has nothing to keep for this synapse any longer.
+  void
+  disable()
+  {
+    if ( ErrorArchive* const archive = archive_(); archive and index_() > 0 )
+    {
+      for ( size_t i = 0; i < n_traces; ++i )
+      {
+        archive->leave( i, index_() );
+      }
+    }
+    ConnectionBase::disable();
+  }
+
   void
   set_weight( const double weight )
   {
@@ -176,9 +212,6 @@ public:
   }
 
 private:
-  static constexpr size_t n_traces_ = 1;
-  using State = SynapticIntegral< n_traces_ >;
-
   class ConnTestDummyNode : public ConnTestDummyNodeBase
   {
   public:
@@ -215,21 +248,21 @@ private:
   }
 
   //! Bring the state up to position p, and add spikes there.
-  void move_to_( ErrorArchive& archive, const State::Position& p, double count, const State::Rule& rule );
+  void move_to_( ErrorArchive& archive, const Position& p, double count, const Rule& rule );
 
   //! Spikes for which the state is not at hand: the first one ever, and those that are older than the state.
-  void add_unusual_spikes_( ErrorArchive& archive, const State::Position& p, double count, const State::Rule& rule );
+  void add_unusual_spikes_( ErrorArchive& archive, const Position& p, double count, const Rule& rule );
 
   uint32_t index_low_ = 0;  //!< lower half of the index; fills the padding of the base class
   State state_;             //!< at the index, spikes there included
 };
 
-template < typename targetidentifierT >
-constexpr ConnectionModelProperties dendritic_error_synapse< targetidentifierT >::properties;
+template < size_t n_traces >
+constexpr ConnectionModelProperties DendriticErrorSynapse< n_traces >::properties;
 
-template < typename targetidentifierT >
+template < size_t n_traces >
 void
-dendritic_error_synapse< targetidentifierT >::check_connection( Node& source,
+DendriticErrorSynapse< n_traces >::check_connection( Node& source,
   Node& target,
   const size_t receptor_type,
   const CommonPropertiesType& cp )
@@ -253,18 +286,18 @@ dendritic_error_synapse< targetidentifierT >::check_connection( Node& source,
   ConnTestDummyNode dummy;
   ConnectionBase::check_connection_( dummy, source, target, receptor_type );
   cp.check_weight( state_.weight(), name );
-  node->register_plastic_synapse( get_rport(), cp.tau_s, cp.tau_Delta, name );
+  node->register_plastic_synapse( get_rport(), cp.trace_time_constants(), cp.tau_Delta, name );
 }
 
-template < typename targetidentifierT >
+template < size_t n_traces >
 [[gnu::always_inline]] inline void
-dendritic_error_synapse< targetidentifierT >::deliver( const Spikes& spikes )
+DendriticErrorSynapse< n_traces >::deliver( const Spikes& spikes )
 {
   const size_t port = get_rport();
   const long delay = get_delay_steps();
   DendriticErrorArchivingNode& node = *node_();
   ErrorArchive& archive = node.archive( port );
-  const State::Position p = archive.position< n_traces_ >( spikes.n, delay );
+  const Position p = archive.position< n_traces >( spikes.n, delay );
   const long k0 = index_();
   if ( p.index == k0 )
   {
@@ -290,12 +323,12 @@ dendritic_error_synapse< targetidentifierT >::deliver( const Spikes& spikes )
   }
 }
 
-template < typename targetidentifierT >
+template < size_t n_traces >
 [[gnu::always_inline]] inline void
-dendritic_error_synapse< targetidentifierT >::move_to_( ErrorArchive& archive,
-  const State::Position& p,
+DendriticErrorSynapse< n_traces >::move_to_( ErrorArchive& archive,
+  const Position& p,
   const double count,
-  const State::Rule& rule )
+  const Rule& rule )
 {
   const long k0 = index_();
   state_.advance(
@@ -309,19 +342,19 @@ dendritic_error_synapse< targetidentifierT >::move_to_( ErrorArchive& archive,
   set_index_( p.index );
 }
 
-template < typename targetidentifierT >
+template < size_t n_traces >
 [[gnu::cold, gnu::noinline]] void
-dendritic_error_synapse< targetidentifierT >::add_unusual_spikes_( ErrorArchive& archive,
-  const State::Position& p,
+DendriticErrorSynapse< n_traces >::add_unusual_spikes_( ErrorArchive& archive,
+  const Position& p,
   const double count,
-  const State::Rule& rule )
+  const Rule& rule )
 {
   if ( index_() > 0 )
   {
-    state_.add_late_spikes( count, archive, p, archive.position< n_traces_ >( index_() ), rule );
+    state_.add_late_spikes( count, archive, p, archive.position< n_traces >( index_() ), rule );
     return;
   }
-  for ( size_t i = 0; i < n_traces_; ++i )
+  for ( size_t i = 0; i < n_traces; ++i )
   {
     archive.enter( i, p.index );
   }
@@ -329,17 +362,17 @@ dendritic_error_synapse< targetidentifierT >::add_unusual_spikes_( ErrorArchive&
   state_.add_spikes( count, p, rule.eta_h );
 }
 
-template < typename targetidentifierT >
+template < size_t n_traces >
 ErrorArchive*
-dendritic_error_synapse< targetidentifierT >::archive_() const
+DendriticErrorSynapse< n_traces >::archive_() const
 {
   DendriticErrorArchivingNode* const node = node_();
   return node and node->archive( get_rport() ).ready() ? &node->archive( get_rport() ) : nullptr;
 }
 
-template < typename targetidentifierT >
+template < size_t n_traces >
 void
-dendritic_error_synapse< targetidentifierT >::get_status( Dictionary& d ) const
+DendriticErrorSynapse< n_traces >::get_status( Dictionary& d ) const
 {
   ConnectionBase::get_status( d );
   State present = state_;
@@ -347,12 +380,12 @@ dendritic_error_synapse< targetidentifierT >::get_status( Dictionary& d ) const
   const long k0 = index_();
   if ( archive and k0 > 0 )
   {
-    const State::Position now = archive->present< n_traces_ >( get_delay_steps() );
+    const Position now = archive->present< n_traces >( get_delay_steps() );
     if ( now.index > k0 )
     {
       const ConnectorModel& cm =
         kernel().model_manager.get_connection_model( get_syn_id(), get_target( 0 )->get_thread() );
-      const auto& cp = common_properties_of( cm );
+      const auto& cp = static_cast< const CommonPropertiesType& >( cm.get_common_properties() );
       present.advance(
         *archive,
         k0,
@@ -367,11 +400,11 @@ dendritic_error_synapse< targetidentifierT >::get_status( Dictionary& d ) const
   d[ names::size_of ] = static_cast< long >( sizeof( *this ) );
 }
 
-template < typename targetidentifierT >
+template < size_t n_traces >
 void
-dendritic_error_synapse< targetidentifierT >::set_status( const Dictionary& d, ConnectorModel& cm )
+DendriticErrorSynapse< n_traces >::set_status( const Dictionary& d, ConnectorModel& cm )
 {
-  const auto& cp = common_properties_of( cm );
+  const auto& cp = static_cast< const CommonPropertiesType& >( cm.get_common_properties() );
   double weight = 0.0;
   const bool sets_weight = d.update_value( names::weight, weight );
   if ( sets_weight )
@@ -395,7 +428,7 @@ dendritic_error_synapse< targetidentifierT >::set_status( const Dictionary& d, C
   ErrorArchive* const archive = archive_();
   if ( archive and index_() > 0 )
   {
-    const State::Position now = archive->present< n_traces_ >( get_delay_steps() );
+    const Position now = archive->present< n_traces >( get_delay_steps() );
     if ( now.index > index_() )
     {
       move_to_( *archive, now, 0.0, cp.rule() );
@@ -415,9 +448,10 @@ deliver_to_all_targets( Connector< ConnectionT >& connector,
   BlockVector< ConnectionT >& connections,
   const size_t tid,
   const size_t first,
-  const typename ConnectionT::CommonPropertiesType& cp,
+  const ConnectorModel& cm,
   Event& e )
 {
+  const auto& cp = static_cast< const typename ConnectionT::CommonPropertiesType& >( cm.get_common_properties() );
   if ( e.is_flush_event() )
   {
     return 0;
@@ -454,23 +488,51 @@ deliver_to_all_targets( Connector< ConnectionT >& connector,
 
 template <>
 inline size_t
-Connector< dendritic_error_synapse< TargetIdentifierPtrRport > >::send( const size_t tid,
+Connector< DendriticErrorSynapse< 1 > >::send( const size_t tid,
   const size_t lcid,
   const std::vector< ConnectorModel* >& cm,
   Event& e )
 {
-  return deliver_to_all_targets( *this, C_, tid, lcid, common_properties_of( *cm[ syn_id_ ] ), e );
+  return deliver_to_all_targets( *this, C_, tid, lcid, *cm[ syn_id_ ], e );
 }
 
 template <>
 inline size_t
-Connector< ConnectionLabel< dendritic_error_synapse< TargetIdentifierPtrRport > > >::send( const size_t tid,
+Connector< ConnectionLabel< DendriticErrorSynapse< 1 > > >::send( const size_t tid,
   const size_t lcid,
   const std::vector< ConnectorModel* >& cm,
   Event& e )
 {
-  return deliver_to_all_targets( *this, C_, tid, lcid, common_properties_of( *cm[ syn_id_ ] ), e );
+  return deliver_to_all_targets( *this, C_, tid, lcid, *cm[ syn_id_ ], e );
 }
+
+template <>
+inline size_t
+Connector< DendriticErrorSynapse< 2 > >::send( const size_t tid,
+  const size_t lcid,
+  const std::vector< ConnectorModel* >& cm,
+  Event& e )
+{
+  return deliver_to_all_targets( *this, C_, tid, lcid, *cm[ syn_id_ ], e );
+}
+
+template <>
+inline size_t
+Connector< ConnectionLabel< DendriticErrorSynapse< 2 > > >::send( const size_t tid,
+  const size_t lcid,
+  const std::vector< ConnectorModel* >& cm,
+  Event& e )
+{
+  return deliver_to_all_targets( *this, C_, tid, lcid, *cm[ syn_id_ ], e );
+}
+
+//! Synapse whose trace decays; names and template parameters are those that NEST expects.
+template < typename targetidentifierT >
+using dendritic_error_synapse = DendriticErrorSynapse< 1 >;
+
+//! Synapse whose trace has the course of a postsynaptic potential.
+template < typename targetidentifierT >
+using dendritic_error_psp_synapse = DendriticErrorSynapse< 2 >;
 
 }  // namespace nest
 

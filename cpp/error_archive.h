@@ -286,10 +286,10 @@ private:
 
   // what a spike needs lies together, so that it has few cache lines to touch
   Segment present_{};                         //!< since the last reset
+  size_t mask_ = 0;                           //!< steps in the ring, a power of 2, less 1
   std::vector< Sums > ring_;                  //!< sums of the last steps, for every trace by time
-  size_t mask_ = 0;                           //!< steps in it, a power of 2, less 1
-  size_t n_traces_ = 0;                       //!< 0 before the first Simulate
   std::array< Kernel, max_traces > kernels_;  //!< for each trace
+  size_t n_traces_ = 0;                       //!< 0 before the first Simulate
   long now_ = 0;                              //!< time of the last archived error (steps)
   size_t n_synapses_ = 0;                     //!< at the start
   std::vector< Segment > segments_;           //!< as far back as the ring, present_ the last

@@ -208,9 +208,9 @@ private:
   static constexpr size_t min_epochs_ = 4;
   static constexpr size_t max_epochs_ = 1024;
 
-  std::vector< Epoch > ring_;              //!< epochs first_ to open_; its size is a power of 2
   long first_ = 0;                         //!< oldest epoch in the ring
   long open_ = -1;                         //!< the epoch that is being filled
+  std::vector< Epoch > ring_;              //!< epochs first_ to open_; its size is a power of 2
   double z_ = 0.0;                         //!< Z at the last archived step
   long late_ = 0;                          //!< oldest epoch before the last start that a spike on its way may need
   long begin_ = 0;                         //!< first epoch after the last start

@@ -161,8 +161,10 @@ class Microcircuit(Settings):
     """A dendritic microcircuit: sizes, cells, plasticity, initial weights, trials, simulation."""
 
     sizes: Sizes = Field(description="cells per layer: inputs, hidden layers, outputs")
-    transmission: Literal["spikes", "rates"] = Field(
-        default="spikes", description="rates: noise-free continuous transmission, static weights only"
+    transmission: Literal["spikes", "population", "rates"] = Field(
+        default="spikes",
+        description="spikes: one by one; population: as spikes, but those of a cell and step travel as one number; "
+        "rates: noise-free and continuous, static weights only",
     )
     neuron: NeuronParameters = NeuronParameters()
     plasticity: PlasticityParameters = PlasticityParameters()
@@ -216,6 +218,11 @@ class Microcircuit(Settings):
                     f"{name} has {len(values)} values {list(values)}, but sizes {list(self.sizes)} "
                     f"need {wanted}; give one for each layer, or a single one for all"
                 )
+        if self.transmission == "population" and self.neuron.t_ref > 0.0:
+            raise ValueError(
+                f'cells with transmission = "population" have no refractory time: set neuron.t_ref to 0, '
+                f'got {self.neuron.t_ref} ms, or use transmission = "spikes"'
+            )
         if self.transmission == "rates" and any((*self.eta_up, *self.eta_ip, *self.eta_pi)):
             raise ValueError(
                 'transmission = "rates" knows static weights only: set plasticity.eta_up, eta_ip and eta_pi '

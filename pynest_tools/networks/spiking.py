@@ -120,12 +120,13 @@ class SpikingMicrocircuit:
 
     def _create_cells(self) -> None:
         nest, sizes, neuron = self._nest, self.circuit.sizes, self.circuit.neuron
+        kind = "population" if self.circuit.transmission == "population" else "neuron"
         pyramidal = neuron.model_dump()
         point = pyramidal | {"g_apical": 0.0}
-        self.inputs = nest.Create("stimulus_neuron", sizes[0], {"psi": neuron.psi})
-        self.pyramidal = [nest.Create("pyramidal_neuron", n, pyramidal) for n in sizes[1:-1]]
-        self.pyramidal.append(nest.Create("pyramidal_neuron", sizes[-1], point))
-        self.interneurons = [nest.Create("pyramidal_neuron", n, point) for n in sizes[2:]]
+        self.inputs = nest.Create(f"stimulus_{kind}", sizes[0], {"psi": neuron.psi})
+        self.pyramidal = [nest.Create(f"pyramidal_{kind}", n, pyramidal) for n in sizes[1:-1]]
+        self.pyramidal.append(nest.Create(f"pyramidal_{kind}", sizes[-1], point))
+        self.interneurons = [nest.Create(f"pyramidal_{kind}", n, point) for n in sizes[2:]]
         self.teacher = nest.Create("stimulus_neuron", sizes[-1])
 
     def _connect(self, weights: Weights) -> None:

@@ -68,8 +68,9 @@ def test_other_time_constants_on_the_same_dendrite(nest):
     nest.CopyModel(PLASTIC[0], "fast", {"tau_s": 1.0, "tau_Delta": 2.0})
     nest.CopyModel(PLASTIC[0], "slow", {"tau_s": 1.0, "tau_Delta": 30.0})
     nest.Connect(pre, cell, syn_spec={"synapse_model": "fast", "receptor_type": 2})
-    message = "slow: all plastic synapses onto one compartment must have the same tau_s and tau_Delta; there are synapses with"
-    with pytest.raises(nest.NESTError, match=message + " 1 and 2 ms, got 1 and 30 ms"):
+    message = "slow: all plastic synapses onto one compartment must have the same time constants; there are synapses with "
+    message += "tau_s = 1 and tau_Delta = 2 ms, got tau_s = 1 and tau_Delta = 30 ms"
+    with pytest.raises(nest.NESTError, match=message):
         nest.Connect(pre, cell, syn_spec={"synapse_model": "slow", "receptor_type": 2})
     nest.Connect(pre, cell, syn_spec={"synapse_model": "slow", "receptor_type": 3})  # the other dendrite is free
     assert nest.num_connections == 2
@@ -145,7 +146,7 @@ def test_rule_changed_while_there_are_connections(nest, threads):
     before = nest.GetDefaults("plastic")
     for change in ({"eta": 0.2}, {"tau_s": 2.0, "Wmax": 5.0}, {"tau_Delta": 3.0}):
         with pytest.raises(
-            nest.NESTError, match="eta, tau_s and tau_Delta of plastic cannot change while there are connections"
+            nest.NESTError, match="eta and the time constants of plastic cannot change while there are connections"
         ):
             nest.SetDefaults("plastic", change)
     assert same(before, nest.GetDefaults("plastic"))

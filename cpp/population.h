@@ -1,0 +1,69 @@
+/*
+ *  population.h
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#ifndef PYRAMIDAL_POPULATION_H
+#define PYRAMIDAL_POPULATION_H
+
+#include <string>
+
+#include "compose.hpp"
+#include "exceptions.h"
+
+#include "dendritic_error_archiving_node.h"
+
+namespace nest
+{
+
+/**
+ * Population of psi cells with one potential: the neuron model NeuronT, whose spikes of a step travel as one event.
+ *
+ * NEST calls such a cell off-grid: then an event carries a number to its targets, its offset, in which NEST's own iaf_tum_2000 and
+ * iaf_bw_2001 also send what is not a precise time. Here it is the number of spikes, negative so that it cannot be taken for a time.
+ */
+template < typename NeuronT >
+class Population : public NeuronT
+{
+public:
+  using NeuronT::NeuronT;
+
+  bool
+  is_off_grid() const override
+  {
+    return true;
+  }
+
+  //! Throws IllegalConnection for cells that would take the event for one spike.
+  size_t
+  send_test_event( Node& target, const size_t receptor_type, const synindex syn_id, const bool dummy_target ) override
+  {
+    if ( not dummy_target and target.has_proxies() and not dynamic_cast< DendriticErrorArchivingNode* >( &target ) )
+    {
+      throw IllegalConnection(
+        String::compose( "%1 sends all spikes of a step as one event, which %2 does not understand: take %3 instead",
+          this->get_name(),
+          target.get_name(),
+          "pyramidal_neuron or stimulus_neuron" ) );
+    }
+    this->is_recorded_ = this->is_recorded_ or not target.has_proxies();
+    return NeuronT::send_test_event( target, receptor_type, syn_id, dummy_target );
+  }
+
+  void
+  set_status( const Dictionary& d ) override
+  {
+    double t_ref = 0.0;
+    if ( d.update_value( "t_ref", t_ref ) and t_ref != 0.0 )
+    {
+      throw BadProperty( String::compose(
+        "the cells of %1 have no refractory time: t_ref must be 0, got %2 ms", this->get_name(), t_ref ) );
+    }
+    NeuronT::set_status( d );
+  }
+};
+
+}  // namespace nest
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ *  register_models.cpp
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "register_models.h"
+
+#include "nest_impl.h"
+
+#include "dendritic_error_synapse.h"
+#include "population.h"
+
+// generated from nestml_models
+#include "pyramidal_neuron.h"
+#include "stimulus_neuron.h"
+
+void
+register_models()
+{
+  nest::register_node_model< nest::Population< pyramidal_neuron > >( "pyramidal_population" );
+  nest::register_node_model< nest::Population< stimulus_neuron > >( "stimulus_population" );
+  nest::register_connection_model< nest::dendritic_error_synapse >( "dendritic_error_synapse" );
+  nest::register_connection_model< nest::dendritic_error_psp_synapse >( "dendritic_error_psp_synapse" );
+}
