@@ -36,7 +36,7 @@ def test_clipped_at_every_spike(nest, tau_Delta, min_delay):
             at_bounds += np.sum((expected == rule.Wmin) | (expected == rule.Wmax))
             # rounding, relative to the unclipped integral, whose differences are clipped
             assert weight == pytest.approx(expected[-1], rel=0, abs=ROUNDING * np.abs(course).max())
-        assert at_bounds > 500  # of 8000 spikes and more
+        assert at_bounds > 100  # else the test shows nothing
 
 
 def test_no_wind_up(nest):
