@@ -139,6 +139,24 @@ public:
     c.inputs[ now & c.mask ] += weight;
   }
 
+  //! Have the processor fetch the compartment at the port. Only the address is used: the cell need not exist.
+  void
+  prefetch( const size_t port ) const
+  {
+    const char* const c = reinterpret_cast< const char* >( &compartments_[ port ] );
+    __builtin_prefetch( c );
+    __builtin_prefetch( c + cache_line_ );
+  }
+
+  //! Have it fetch what a spike of time n with this delay (steps) needs, for a synapse whose last spike has index k0.
+  void
+  prefetch_step( const size_t port, const long n, const long delay, const long k0 ) const
+  {
+    const Compartment& c = compartments_[ port ];
+    __builtin_prefetch( &c.inputs[ ( n + delay - 1 ) & c.mask ], 1 );
+    c.archive.prefetch( n - delay, k0 );
+  }
+
   //! Receive spikes of time n (steps), with this delay (steps) and sum of weights, from the other side of a reset.
   [[gnu::cold]] void receive_across_reset( size_t port, long n, long delay, double weight );
 
@@ -269,8 +287,10 @@ private:
   //! No membrane reaches 1 V; a potential beyond it means that the network diverges (mV).
   static constexpr double max_potential_ = 1000.0;
 
+  static constexpr size_t cache_line_ = 64;
+
   //! What a spike needs lies in the first two cache lines.
-  struct alignas( 64 ) Compartment
+  struct alignas( cache_line_ ) Compartment
   {
     std::vector< double > inputs = { 0.0 };  //!< spikes on their way times weight, by time (mV ms or pA ms)
     size_t mask = 0;                         //!< steps that they hold, a power of 2, less 1

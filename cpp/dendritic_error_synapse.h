@@ -176,6 +176,22 @@ public:
   //! Bring the weight up to the time of the spikes and deliver them with it.
   void deliver( const Spikes& spikes );
 
+  //! Have the processor fetch what deliver() will want of the target, long before; then, a while later, what that points to.
+  void
+  prefetch_target() const
+  {
+    node_()->prefetch( get_rport() );
+  }
+
+  void
+  prefetch_archive( const long n ) const
+  {
+    if ( const DendriticErrorArchivingNode* const node = node_() )
+    {
+      node->prefetch_step( get_rport(), n, get_delay_steps(), index_() );
+    }
+  }
+
   //! The same for a single connection; leaves in the event what a weight_recorder wants to know.
   bool
   send( Event& e, const size_t tid, const CommonPropertiesType& cp )
@@ -312,8 +328,8 @@ DendriticErrorSynapse< n_traces >::deliver( const Spikes& spikes )
     add_unusual_spikes_( archive, p, spikes.count, spikes.rule );
   }
 
-  // straight into the input of the cell, without an event and its two virtual calls
-  if ( node.is_on_this_side_of_reset( spikes.n ) )
+  // Straight into the input of the cell, without an event and its two virtual calls. A cell's spikes are never ahead of the target.
+  if ( archive.begins_before( spikes.n - delay ) or node.is_on_this_side_of_reset( spikes.n ) )
   {
     node.add_input( port, spikes.n + delay - 1, state_.weight() * spikes.count );
   }
@@ -456,9 +472,15 @@ deliver_to_all_targets( Connector< ConnectionT >& connector,
   {
     return 0;
   }
+  constexpr size_t far_ahead = 12;  // connections; so that memory has answered when their turn comes
+  constexpr size_t near_ahead = 6;
   const bool is_recorded = cp.get_weight_recorder();
   const typename ConnectionT::Spikes spikes( e, cp );
   ConnectionT* connection = &connections[ first ];
+  for ( size_t i = 1; i <= far_ahead; ++i )
+  {
+    __builtin_prefetch( connection + i, 1 );
+  }
   for ( size_t i = first;; ++connection )
   {
     if ( not connection->is_disabled() )
@@ -471,6 +493,13 @@ deliver_to_all_targets( Connector< ConnectionT >& connector,
       }
       else
       {
+        // connections of a block lie side by side; those of the next cell, which is fetched in vain, come last
+        if ( max_block_size - i % max_block_size > far_ahead )
+        {
+          __builtin_prefetch( connection + 2 * far_ahead, 1 );
+          connection[ far_ahead ].prefetch_target();
+          connection[ near_ahead ].prefetch_archive( spikes.n );
+        }
         connection->deliver( spikes );
       }
     }

@@ -132,6 +132,22 @@ public:
     return at_< n_traces >( t, t > present_.start ? present_ : segment_of_( n ) );
   }
 
+  //! Whether no reset has come after time t.
+  bool
+  begins_before( const long t ) const
+  {
+    return t > present_.start;
+  }
+
+  //! Have the processor fetch what a spike needs at time t, for a synapse whose last spike has index k0.
+  void
+  prefetch( const long t, const long k0 ) const
+  {
+    __builtin_prefetch( ring_.data() + ( t & mask_ ) );
+    kernels_[ 0 ].sums1.prefetch( kernels_[ 0 ].tables->sum1, k0 );
+    kernels_[ 0 ].sums1.prefetch( kernels_[ 0 ].tables->sum1, t + present_.offset );
+  }
+
   //! Position with this index, of a spike that arrived less than reach steps ago.
   template < size_t n_traces >
   Position< n_traces >

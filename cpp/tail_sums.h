@@ -81,6 +81,13 @@ public:
     return z_;
   }
 
+  //! Have the processor fetch the epoch of k, if it lies in the ring.
+  void
+  prefetch( const GeometricSum& g, const long k ) const
+  {
+    __builtin_prefetch( ring_.data() + ( ( k >> g.shift ) & ( ring_.size() - 1 ) ), 1 );
+  }
+
   //! What the closed epochs add to S(k) = c^( k - eL ) C_e - Z(k); 0 in the open epoch.
   double
   tail( const GeometricSum& g, const long k ) const

@@ -15,6 +15,9 @@ from .errors import UserError
 LIBRARY_NAME = "pyramidalmodule.so"
 DISTRIBUTION = "nest-pyramidal"
 NEST_VERSION = "3.10.0"
+#: How often a thread of NEST looks for the others before it sleeps, tens of microseconds in all. Two threads meet about
+#: six times a time slice: always to sleep costs more than a second thread gains, always to look starves busy machines.
+SPIN_COUNT = "20000"
 REINSTALL = "pip install --force-reinstall --no-deps ."
 
 
@@ -51,7 +54,7 @@ def library_path() -> Path:
 
 
 def import_nest() -> Any:
-    """Import NEST without its banner.
+    """Import NEST without its banner; its threads wait as `SPIN_COUNT` says unless the environment says otherwise.
 
     Raises
     ------
@@ -59,6 +62,8 @@ def import_nest() -> Any:
         If there is no NEST, or not the version that the module is made for.
     """
     os.environ.setdefault("PYNEST_QUIET", "1")
+    if "OMP_WAIT_POLICY" not in os.environ:  # read when NEST loads its OpenMP library
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     try:
         import nest
     except ImportError as error:

@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+from pynest_tools.module import SPIN_COUNT
+
 BLUE, VERMILLION, GREEN, ORANGE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#707070"  # Okabe & Ito (2008)
 
 Case = Mapping[str, Any]
@@ -26,11 +28,11 @@ Case = Mapping[str, Any]
 def in_own_process(script: str, case: Case) -> dict[str, float]:
     """Run ``script --measure CASE`` in a process of its own and return what it prints as JSON on its last line.
 
-    A process of its own makes memory comparable, and a kernel that never held another network. Threads that wait do so
-    passively, for machines that others use as well.
+    A process of its own makes memory comparable, and a kernel that never held another network. Threads that wait are
+    passive, for machines that others use as well, but for a short while: see pynest_tools.module.SPIN_COUNT.
     """
     command = [sys.executable, script, "--measure", json.dumps(case)]
-    environment = os.environ | {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": SPIN_COUNT, "OPENBLAS_NUM_THREADS": "1"}
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if run.returncode != 0:
         raise SystemExit(f"{case} failed:\n{run.stderr}")

@@ -117,6 +117,8 @@ class SpikingMicrocircuit:
         install()
         nest.local_num_threads = simulation.threads  # before any model is copied
         nest.rng_seed = seed
+        # NEST logs every change of its spike buffers; by default they shrink in every silent slice, and the log takes 24 bytes each
+        nest.spike_buffer_shrink_limit = 0.0
 
     def _create_cells(self) -> None:
         nest, sizes, neuron = self._nest, self.circuit.sizes, self.circuit.neuron
