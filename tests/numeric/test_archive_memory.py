@@ -66,8 +66,20 @@ def test_busy_synapses_leave_nothing_behind(plastic, trials):
     assert abs(sizes[1] - sizes[0]) <= 300
 
 
+def test_synapses_that_come_and_go_leave_nothing_behind(plastic):
+    cell = plastic.Create("pyramidal_neuron", params={"I_e": 0.2})
+    connect(plastic, cell, [2.0], 2)
+    sizes = []
+    for k in range(60):
+        connection = connect(plastic, cell, [100.0 * k + 30.0], 2)  # the synapse's last spike lies in an epoch of its own
+        plastic.Simulate(100.0)
+        plastic.Disconnect(connection)
+        sizes.append(cell.archive_bytes)
+    assert max(sizes[30:]) <= max(sizes[:30])
+
+
 def test_disconnected_synapses(plastic):
-    """A synapse that is gone keeps its last epoch at most; those that are left find everything in place."""
+    """Those that are left find everything in place."""
     cell = plastic.Create("pyramidal_neuron", params={"I_e": 0.2})
     recorders = []
     parrot = relay(plastic, [5.0, 11_600.0])

@@ -85,6 +85,12 @@ def test_one_learning_rate_serves_all_layers():
         ("network.simulation.delay", 1e-9, ["simulation.delay must be a multiple"]),
         ("network.simulation.h", 0.0333, ["simulation.h must be a multiple of 0.001 ms"]),
         ("network.transmission", "rates", ["static weights only", "eta_up, eta_ip and eta_pi to 0"]),
+        ("network.transmission", "pulses", ["must be 'spikes', 'population' or 'rates'", "got 'pulses'"]),
+        (
+            "network",
+            {"transmission": "population", "neuron": {"t_ref": 1.0}},
+            ["have no refractory time", "set neuron.t_ref to 0", "got 1.0 ms"],
+        ),
         ("backend", "rate", ["backend must be 'spiking'", "got 'rate'"]),
         ("seed", -1, ["seed must be greater than or equal to 0", "got -1"]),
     ],
