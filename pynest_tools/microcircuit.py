@@ -161,10 +161,9 @@ class Microcircuit(Settings):
     """A dendritic microcircuit: sizes, cells, plasticity, initial weights, trials, simulation."""
 
     sizes: Sizes = Field(description="cells per layer: inputs, hidden layers, outputs")
-    transmission: Literal["spikes", "population", "rates"] = Field(
-        default="spikes",
-        description="spikes: one by one; population: as spikes, but those of a cell and step travel as one number; "
-        "rates: noise-free and continuous, static weights only",
+    transmission: Literal["population", "spikes", "rates"] = Field(
+        default="population",
+        description="population: spikes of a step as one event; spikes: one by one; rates: no noise, static weights",
     )
     neuron: NeuronParameters = NeuronParameters()
     plasticity: PlasticityParameters = PlasticityParameters()
@@ -226,7 +225,7 @@ class Microcircuit(Settings):
         if self.transmission == "rates" and any((*self.eta_up, *self.eta_ip, *self.eta_pi)):
             raise ValueError(
                 'transmission = "rates" knows static weights only: set plasticity.eta_up, eta_ip and eta_pi '
-                'to 0, or use transmission = "spikes"'
+                'to 0, or use transmission = "population"'
             )
         return self
 

@@ -132,7 +132,17 @@ def main(quick: bool, repeats: int, output: Path, case: str | None) -> None:
         ]
         for n in sorted({n for _, n in keys})
     ]
-    header = ["synapses", "time (s/s)", "static", "ns per event", "static", "memory (MB)", "static", "bytes each", "static"]
+    header = [
+        "synapses",
+        "time (s/s)",
+        "static",
+        "ns per event",
+        "static",
+        "memory (MB)",
+        "static",
+        "bytes each",
+        "static",
+    ]
     print_table("Plastic synapses of 1000 Hz, beside static ones", header, rows)
     print(f"silent inputs for {60 * hours:.0f} min: memory grew by {silence['growth_MB']:.3f} MB, ", end="")
     print(f"the archive of a cell by {silence['archive_growth']:.0f} bytes")

@@ -85,7 +85,7 @@ def test_one_learning_rate_serves_all_layers():
         ("network.simulation.delay", 1e-9, ["simulation.delay must be a multiple"]),
         ("network.simulation.h", 0.0333, ["simulation.h must be a multiple of 0.001 ms"]),
         ("network.transmission", "rates", ["static weights only", "eta_up, eta_ip and eta_pi to 0"]),
-        ("network.transmission", "pulses", ["must be 'spikes', 'population' or 'rates'", "got 'pulses'"]),
+        ("network.transmission", "pulses", ["must be 'population', 'spikes' or 'rates'", "got 'pulses'"]),
         (
             "network",
             {"transmission": "population", "neuron": {"t_ref": 1.0}},
