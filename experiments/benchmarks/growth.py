@@ -18,7 +18,17 @@ from typing import Any
 import click
 import numpy as np
 from matplotlib.axes import Axes
-from measuring import BLUE, GREY, VERMILLION, in_own_process, medians, print_json, print_table, resident_MB, save_figure
+from measuring import (
+    BLUE,
+    GREY,
+    VERMILLION,
+    in_own_process,
+    medians,
+    print_json,
+    print_table,
+    resident_memory,
+    save_figure,
+)
 
 SIZES = (100, 316, 1000, 2236, 4472)  # N: 1e4 to 2e7 synapses
 MODELS = ("dendritic_error_synapse", "static_synapse")
@@ -60,9 +70,9 @@ def simulate(n: int, duration: float, model: str | None) -> float:
 def grow(model: str, n: int, duration: float) -> dict[str, float]:
     """Wall time (s) per biological second with n^2 synapses of a model, and time and memory (MB) that they add."""
     simulate(10, 10.0, model)  # the code of the synapse is in memory from here on
-    neurons, memory = simulate(n, duration, None), resident_MB()
+    neurons, memory = simulate(n, duration, None), resident_memory()
     total = simulate(n, duration, model)
-    return {"time": total, "synapses": total - neurons, "memory_MB": resident_MB() - memory}
+    return {"time": total, "synapses": total - neurons, "memory_MB": resident_memory() - memory}
 
 
 def fall_silent(hours: float) -> dict[str, float]:
@@ -75,10 +85,10 @@ def fall_silent(hours: float) -> dict[str, float]:
     synapse = {"synapse_model": "dendritic_error_synapse", "receptor_type": 2, "delay": 1.0, "weight": 1e-3}
     nest.Connect(pre, post, "all_to_all", synapse)
     nest.Simulate(10_000.0)
-    memory, archive = resident_MB(), max(post.get("archive_bytes"))
+    memory, archive = resident_memory(), max(post.get("archive_bytes"))
     for _ in range(6):
         nest.Simulate(hours * HOUR / 6)
-    return {"growth_MB": resident_MB() - memory, "archive_growth": float(max(post.get("archive_bytes")) - archive)}
+    return {"growth_MB": resident_memory() - memory, "archive_growth": float(max(post.get("archive_bytes")) - archive)}
 
 
 def slope(x: list[float], y: list[float]) -> float:

@@ -49,7 +49,7 @@ def medians(script: str, cases: Sequence[Case], repeats: int) -> list[dict[str, 
     return [{key: statistics.median(run[key] for run in runs) for key in runs[0]} for runs in results]
 
 
-def resident_MB(key: str = "VmRSS") -> float:
+def resident_memory(key: str = "VmRSS") -> float:
     """Memory of this process (MB, 10^6 bytes); VmHWM is its maximum so far."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith(key + ":"):

@@ -24,7 +24,7 @@ from measuring import (
     medians,
     print_json,
     print_table,
-    resident_MB,
+    resident_memory,
     save_figure,
 )
 
@@ -68,7 +68,7 @@ def measure(name: str, transmission: str, threads: int) -> dict[str, float]:
     return {
         "ms_per_sample": wall / len(images) * 1e3,
         "python_share": 1.0 - (network.simulation_time_s - simulated) / wall,
-        "memory_MB": resident_MB("VmHWM"),
+        "memory_MB": resident_memory("VmHWM"),
     }
 
 

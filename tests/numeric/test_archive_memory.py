@@ -71,7 +71,9 @@ def test_synapses_that_come_and_go_leave_nothing_behind(plastic):
     connect(plastic, cell, [2.0], 2)
     sizes = []
     for k in range(60):
-        connection = connect(plastic, cell, [100.0 * k + 30.0], 2)  # the synapse's last spike lies in an epoch of its own
+        connection = connect(
+            plastic, cell, [100.0 * k + 30.0], 2
+        )  # the synapse's last spike lies in an epoch of its own
         plastic.Simulate(100.0)
         plastic.Disconnect(connection)
         sizes.append(cell.archive_bytes)

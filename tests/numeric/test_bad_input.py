@@ -68,7 +68,9 @@ def test_other_time_constants_on_the_same_dendrite(nest):
     nest.CopyModel(PLASTIC[0], "fast", {"tau_s": 1.0, "tau_Delta": 2.0})
     nest.CopyModel(PLASTIC[0], "slow", {"tau_s": 1.0, "tau_Delta": 30.0})
     nest.Connect(pre, cell, syn_spec={"synapse_model": "fast", "receptor_type": 2})
-    message = "slow: all plastic synapses onto one compartment must have the same time constants; there are synapses with "
+    message = (
+        "slow: all plastic synapses onto one compartment must have the same time constants; there are synapses with "
+    )
     message += "tau_s = 1 and tau_Delta = 2 ms, got tau_s = 1 and tau_Delta = 30 ms"
     with pytest.raises(nest.NESTError, match=message):
         nest.Connect(pre, cell, syn_spec={"synapse_model": "slow", "receptor_type": 2})

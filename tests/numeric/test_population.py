@@ -83,7 +83,9 @@ def test_mean_and_variance(nest, kind):
     V = recorder.get("events", "V_basal")  # 5000 values, nearly independent
     h = 0.1
     decay = np.exp(-h / tau)
-    variance = PSI * rate * weight**2 / h * (1 - decay) ** 2 / (1 - decay**2)  # of the autoregression of the time stepping
+    variance = (
+        PSI * rate * weight**2 / h * (1 - decay) ** 2 / (1 - decay**2)
+    )  # of the autoregression of the time stepping
     assert V.mean() == pytest.approx(PSI * rate * weight, abs=4 * np.sqrt(variance / V.size))
     assert V.var() == pytest.approx(variance, rel=4 * np.sqrt(2 / V.size))  # four standard errors of a Gaussian's
 
@@ -131,7 +133,9 @@ def test_silent_populations_send_nothing(nest):
     nest.Connect(pre, post, "all_to_all", {"synapse_model": "dendritic_error_synapse", "receptor_type": 2})
     nest.Simulate(50.0)
     assert nest.off_grid_spiking
-    assert max(nest.spike_buffer_resize_log["global_max_spikes_sent"], default=0) <= 1  # 1 is an empty buffer's end marker
+    assert (
+        max(nest.spike_buffer_resize_log["global_max_spikes_sent"], default=0) <= 1
+    )  # 1 is an empty buffer's end marker
 
 
 def test_targets_that_do_not_understand_are_refused(nest):
@@ -139,8 +143,8 @@ def test_targets_that_do_not_understand_are_refused(nest):
         source = nest.Create(f"{kind}_population")
         with pytest.raises(nest.NESTError, match=f"{kind}_population sends all spikes of a step as one event"):
             nest.Connect(source, nest.Create("iaf_psc_exp"))
+    syn_spec = {"synapse_model": "dendritic_error_reference_synapse", "receptor_type": 2}
     with pytest.raises(nest.NESTError, match="knows single spikes only"):
-        syn_spec = {"synapse_model": "dendritic_error_reference_synapse", "receptor_type": 2}
         nest.Connect(source, nest.Create("pyramidal_neuron"), syn_spec=syn_spec)
     assert nest.num_connections == 0
 
