@@ -148,15 +148,6 @@ public:
     __builtin_prefetch( c + cache_line_ );
   }
 
-  //! Have it fetch what a spike of time n with this delay (steps) needs, for a synapse whose last spike has index k0.
-  void
-  prefetch_step( const size_t port, const long n, const long delay, const long k0 ) const
-  {
-    const Compartment& c = compartments_[ port ];
-    __builtin_prefetch( &c.inputs[ ( n + delay - 1 ) & c.mask ], 1 );
-    c.archive.prefetch( n - delay, k0 );
-  }
-
   //! Receive spikes of time n (steps), with this delay (steps) and sum of weights, from the other side of a reset.
   [[gnu::cold]] void receive_across_reset( size_t port, long n, long delay, double weight );
 

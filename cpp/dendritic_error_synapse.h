@@ -176,19 +176,20 @@ public:
   //! Bring the weight up to the time of the spikes and deliver them with it.
   void deliver( const Spikes& spikes );
 
-  //! Have the processor fetch what deliver() will want of the target, long before; then, a while later, what that points to.
+  //! Have the processor fetch what deliver() will want of the target, long before.
   void
   prefetch_target() const
   {
     node_()->prefetch( get_rport() );
   }
 
+  //! A while later, have it fetch the epoch of the last spike.
   void
-  prefetch_archive( const long n ) const
+  prefetch_epoch() const
   {
-    if ( const DendriticErrorArchivingNode* const node = node_() )
+    if ( DendriticErrorArchivingNode* const node = node_() )
     {
-      node->prefetch_step( get_rport(), n, get_delay_steps(), index_() );
+      node->archive( get_rport() ).prefetch( index_() );
     }
   }
 
@@ -498,7 +499,7 @@ deliver_to_all_targets( Connector< ConnectionT >& connector,
         {
           __builtin_prefetch( connection + 2 * far_ahead, 1 );
           connection[ far_ahead ].prefetch_target();
-          connection[ near_ahead ].prefetch_archive( spikes.n );
+          connection[ near_ahead ].prefetch_epoch();
         }
         connection->deliver( spikes );
       }

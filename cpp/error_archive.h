@@ -139,13 +139,11 @@ public:
     return t > present_.start;
   }
 
-  //! Have the processor fetch what a spike needs at time t, for a synapse whose last spike has index k0.
+  //! Have the processor fetch the epoch of index k.
   void
-  prefetch( const long t, const long k0 ) const
+  prefetch( const long k ) const
   {
-    __builtin_prefetch( ring_.data() + ( t & mask_ ) );
-    kernels_[ 0 ].sums1.prefetch( kernels_[ 0 ].tables->sum1, k0 );
-    kernels_[ 0 ].sums1.prefetch( kernels_[ 0 ].tables->sum1, t + present_.offset );
+    kernels_[ 0 ].sums1.prefetch( kernels_[ 0 ].tables->sum1, k );
   }
 
   //! Position with this index, of a spike that arrived less than reach steps ago.
