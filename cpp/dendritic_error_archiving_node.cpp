@@ -281,16 +281,25 @@ template < typename EventT >
 void
 DendriticErrorArchivingNode::receive_( EventT& e, SignalBuffer& buffer, const double factor )
 {
-  const long origin = kernel().simulation_manager.get_slice_origin().get_steps();
-  long stamp = origin - kernel().connection_manager.get_min_delay();  // of the first value, less 1: the slice before
+  // the values are those of the slice before, but those of a device come at once
+  long stamp = kernel().simulation_manager.get_slice_origin().get_steps();  // of the first value, less 1
+  if ( not e.sender_is_valid() or e.get_sender().has_proxies() )
+  {
+    stamp -= kernel().connection_manager.get_min_delay();
+  }
   const long lost_until = std::max( last_reset_, lost_until_ );
   const double weight = e.get_weight() * factor;
   for ( auto it = e.begin(); it != e.end(); )
   {
     const double value = e.get_coeffvalue( it );  // advances it
-    if ( ++stamp > lost_until )
+    const long arrival = stamp + e.get_delay_steps();
+    if ( ++stamp > next_reset_ )
     {
-      buffer.add( stamp - 1 + e.get_delay_steps(), weight * value );
+      waiting_.push_back( [ =, &buffer ] { buffer.add( arrival, weight * value ); } );
+    }
+    else if ( stamp > lost_until )
+    {
+      buffer.add( arrival, weight * value );
     }
   }
 }

@@ -72,7 +72,7 @@ class Task:
 
     w_0: float = 25.0  # pA, initial weights
     w_max: float = np.inf  # pA
-    eta: float = 1.0  # mV, learning rate of ours
+    eta: float = 1.0  # mV² ms, learning rate of ours
     tau_Delta: float = 100.0
 
     @property

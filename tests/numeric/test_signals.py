@@ -169,15 +169,27 @@ def test_disconnecting_loses_no_signal(nest):
     assert set(traces["V_nudge"][0, 5:]) == {5.0}
 
 
-def test_stock_generator_as_teacher(nest):
-    """A step_rate_generator of NEST can nudge: its amplitude is the potential."""
-    cell = nest.Create("pyramidal_neuron")
-    generator = nest.Create(
-        "step_rate_generator", params={"amplitude_times": [10.0, 20.0], "amplitude_values": [5.0, -2.0]}
-    )
-    connect(nest, generator, cell, 4, 5)
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("delay", [5, 6, 17])
+@pytest.mark.parametrize("cell_first", [True, False])
+def test_stock_generator_as_teacher(nest, cell_first, delay, reset):
+    """The amplitude of a step_rate_generator is a potential that nudges, after the delay, whichever is updated first in a slice."""
+    schedule = {"amplitude_times": [10.0, 20.0, 30.1], "amplitude_values": [5.0, -2.0, np.nan]}
+    models = {"pyramidal_neuron": {}, "step_rate_generator": schedule}
+    if reset:
+        models["pyramidal_neuron"] = {"trial_duration": 12.3, "trial_reset": True}  # in the middle of slices
+    nodes = {model: nest.Create(model, params=models[model]) for model in sorted(models, reverse=not cell_first)}
+    cell = nodes["pyramidal_neuron"]
+    connect(nest, nodes["step_rate_generator"], cell, 4, delay)
+    idle = nest.Create("parrot_neuron", 2)
+    nest.Connect(idle[0], idle[1], syn_spec={"delay": 0.5})  # the smallest delay: slices of 5 steps
     traces = Traces(nest, cell, ["V_nudge"])
-    nest.Simulate(40.0)
-    nudge = traces["V_nudge"][0]
-    assert set(nudge[130:190]) == {5.0}
-    assert set(nudge[230:]) == {-2.0}
+    nest.Simulate(50.0)
+    V = traces["V_nudge"][0]
+    sent = np.full(V.size + 1, np.nan)  # by the time at which it is sent (steps)
+    sent[1:100], sent[100:200], sent[200:301] = 0.0, 5.0, -2.0
+    expected = np.array([sent[k - delay] if k >= delay else np.nan for k in range(1, V.size + 1)])
+    for r in (123, 246, 369) if reset else ():
+        expected[r : r + delay] = np.nan  # what was on its way is lost
+    assert np.array_equal(V, expected, equal_nan=True)
+
