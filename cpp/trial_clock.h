@@ -40,7 +40,7 @@ public:
     if ( now == next_onset_ )
     {
       onset_ = now;
-      next_onset_ += period_;
+      next_onset_ = period_ > 0 ? now + period_ : never_;
       ++trial_;
       return reset_;
     }

@@ -228,3 +228,18 @@ def test_divergence_with_more_threads_than_cells(nest):
     nest.Simulate(40.0)
     with pytest.raises(nest.NESTError, match=MESSAGE.format(cell.global_id, 2, "21.1")):
         nest.Simulate(1.0)
+
+
+def test_a_single_endless_trial_from_rest(nest):
+    """A reset at the onset of the only trial loses nothing that comes later, from devices either."""
+    traces = []
+    for trial in ({}, {"trial_reset": True}):
+        fresh_kernel(nest)
+        cell = nest.Create("pyramidal_neuron", params=trial)
+        generator = nest.Create("spike_generator", params={"spike_times": [1.0, 2.0, 2.1]})
+        nest.Connect(generator, cell, syn_spec={"receptor_type": 2, "delay": 0.1})
+        traces.append(Traces(nest, cell, ["V_soma"]))
+        nest.Simulate(5.0)
+        traces[-1] = traces[-1]["V_soma"]
+    assert np.ptp(traces[0]) > 0
+    assert np.array_equal(*traces)
