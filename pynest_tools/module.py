@@ -17,7 +17,7 @@ DISTRIBUTION = "nest-pyramidal"
 NEST_VERSION = "3.10.0"
 #: How often a thread of NEST looks for the others before it sleeps, tens of microseconds in all. Two threads meet about
 #: six times a time slice: always to sleep costs more than a second thread gains, always to look starves busy machines.
-SPIN_COUNT = "20000"
+SPIN_COUNT = "5000"
 REINSTALL = "pip install --force-reinstall --no-deps ."
 
 

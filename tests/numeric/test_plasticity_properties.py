@@ -117,6 +117,7 @@ TIME_CONSTANTS = st.one_of(st.sampled_from([1e-4, 0.02, 0.1, 1.0, 3.0, 30.0, 1e4
 NEARLY_ONE = st.sampled_from([1.0, 1.0 + 1e-12, 1.0 - 1e-7, 1.0 + 1e-7, 1.001])
 FACTORS = st.one_of(st.just(0.0), st.floats(-20.0, 20.0))  # of weights and bounds, in the unit of the network
 CHUNKS = st.one_of(st.integers(1, 5), st.integers(1, 80))  # steps in a call of Simulate, often less than a slice
+PAUSES = st.just(0) | CHUNKS
 TAU_APICAL = 1.0  # ms
 LATEST = 400  # steps, longest run
 
@@ -132,7 +133,7 @@ def trains(draw, min_delay, n_steps):
     if kind == "bursts":
         bursts = draw(st.lists(st.tuples(steps, st.integers(1, 20), counts), min_size=1, max_size=3))
         return tuple(sorted({n: count for first, size, count in bursts for n in range(first, first + size)}.items()))
-    rate = draw(st.sampled_from([0.02, 0.3, 3.0]))  # per step
+    rate = draw(st.sampled_from([0.3, 0.02, 3.0]))  # per step
     n = np.random.default_rng(draw(st.integers(0, 999))).poisson(rate, n_steps + 1)
     return tuple((k, int(n[k])) for k in range(min_delay + 1, n_steps + 1) if n[k])
 
@@ -173,13 +174,15 @@ def synapses(network):
 
 
 @st.composite
-def networks(draw, *, transmits=None):
+def networks(draw, *, transmits=None, fewest_cells=1):
     """Networks of a few cells.
 
     Parameters
     ----------
     transmits : bool, optional
         Whether weights are so large that the dendrites feel them, or so small that not even the last digit of a potential does.
+    fewest_cells : int
+        Postsynaptic cells at least.
     """
     min_delay = draw(st.integers(1, 5))
     n_steps = draw(st.integers(30, LATEST))
@@ -202,7 +205,7 @@ def networks(draw, *, transmits=None):
         min_delay=min_delay,
         max_delay=min_delay + draw(st.integers(0, 17)),
         trains=tuple(draw(st.lists(trains(min_delay, n_steps), min_size=1, max_size=4))),
-        clocks=tuple(draw(st.lists(clocks(), min_size=1, max_size=3))),
+        clocks=tuple(draw(st.lists(clocks(), min_size=fewest_cells, max_size=3))),
         models=tuple(models),
         unit=unit,
     )
@@ -219,7 +222,7 @@ def some_synapses(network):
 def networks_and_chunks(draw, **options):
     """A network, and lengths of Simulate calls that make up its run (steps)."""
     network = draw(networks(**options))
-    chunks = draw(st.lists(CHUNKS, max_size=20))
+    chunks = draw(st.lists(CHUNKS, min_size=4, max_size=20))
     ends = [end for end in np.cumsum(chunks).tolist() if end < network.n_steps]
     return network, np.diff([0, *ends, network.n_steps]).tolist()
 
@@ -524,6 +527,17 @@ def test_weights_read_at_any_time(nest, case):
     experiment.check()
 
 
+def set_some_weights(experiment, data):
+    """Set some weights now and read all."""
+    weights = experiment.read()
+    factors = data.draw(st.lists(st.none() | FACTORS, min_size=len(weights), max_size=len(weights)))
+    for i, (made, factor) in enumerate(zip(experiment.present(), factors)):
+        if factor is not None:
+            weights[i] = made.rule.clip(factor * experiment.network.unit)
+            experiment.set(made, weights[i])
+    assert experiment.read() == weights
+
+
 @examples(60)
 @given(case=networks_and_chunks(), data=st.data())
 def test_weights_set_at_any_time(nest, case, data):
@@ -531,11 +545,7 @@ def test_weights_set_at_any_time(nest, case, data):
     network, chunks = case
     experiment = Experiment(nest, network)
     for chunk in chunks:
-        weights = experiment.read()
-        for i, factor in data.draw(st.dictionaries(st.integers(0, len(weights) - 1), FACTORS)).items():
-            weights[i] = experiment.made[i].rule.clip(factor * network.unit)
-            experiment.set(experiment.made[i], weights[i])
-        assert experiment.read() == weights
+        set_some_weights(experiment, data)
         experiment.simulate(chunk)
     experiment.read()
     experiment.finish()
@@ -543,7 +553,9 @@ def test_weights_set_at_any_time(nest, case, data):
 
 
 @examples(60)
-@given(case=networks_and_chunks(transmits=False))  # the order in which NEST delivers spikes changes the rounding of their sum
+@given(
+    case=networks_and_chunks(transmits=False)
+)  # the order in which NEST delivers spikes changes the rounding of their sum
 def test_chunks_threads_labels_recorders_and_reading_change_nothing(nest, case):
     """Many calls of Simulate, threads, labels, recorders and reading: the weights are the same, bit for bit."""
     network, chunks = case
@@ -631,11 +643,10 @@ def with_lasting_synapses(network):
     Otherwise spikes that are on their way while connections are made or removed might reach synapses of other cells in NEST 3.10, or
     crash it, those of static_synapse, too.
     """
-    threads = min(network.threads, len(network.clocks))
-    keys = itertools.product(range(len(network.trains)), range(threads), range(len(network.models)))
+    keys = itertools.product(range(len(network.trains)), range(network.threads), range(len(network.models)))
     delays = itertools.cycle(range(network.min_delay, network.max_delay + 1))
     lasting = [Synapse(*key, delay, network.models[key[2]].rule.clip(0.0)) for key, delay in zip(keys, delays)]
-    return replace(network, threads=threads, synapses=tuple(lasting))
+    return replace(network, synapses=tuple(lasting))
 
 
 class Session(RuleBasedStateMachine):
@@ -643,52 +654,58 @@ class Session(RuleBasedStateMachine):
 
     experiment = None
 
-    @initialize(network=networks())
+    @initialize(network=networks(fewest_cells=3))
     def begin(self, network):
         self.network = with_lasting_synapses(network)
         self.experiment = Experiment(import_nest(), self.network)
 
-    @precondition(lambda self: self.experiment.now < self.network.n_steps)
-    @rule(n_steps=CHUNKS)
     def simulate(self, n_steps):
-        self.experiment.simulate(min(n_steps, self.network.n_steps - self.experiment.now))
+        """Simulate for this time, or what is left of the run."""
+        n_steps = min(n_steps, self.network.n_steps - self.experiment.now)
+        if n_steps > 0:
+            self.experiment.simulate(n_steps)
 
-    @rule()
-    def read(self):
+    def any_cell(self, data):
+        return data.draw(st.integers(0, len(self.network.clocks) - 1))
+
+    @rule(pause=PAUSES)
+    def read(self, pause):
+        self.simulate(pause)
         self.experiment.read()
 
-    @rule(data=st.data())
-    def set_weights(self, data):
-        present = self.experiment.present()
-        weights = self.experiment.read()
-        for i, factor in data.draw(st.dictionaries(st.integers(0, len(present) - 1), FACTORS, min_size=1)).items():
-            weights[i] = present[i].rule.clip(factor * self.network.unit)
-            self.experiment.set(present[i], weights[i])
-        assert self.experiment.read() == weights
+    @rule(pause=PAUSES, data=st.data())
+    def set_weights(self, pause, data):
+        self.simulate(pause)
+        set_some_weights(self.experiment, data)
 
-    @rule(data=st.data())
-    def connect(self, data):
-        synapse = data.draw(synapses(self.network))
+    @rule(pause=PAUSES, data=st.data())
+    def connect(self, pause, data):
+        self.simulate(pause)
         taken = {(m.synapse.source, m.synapse.target, m.synapse.model) for m in self.experiment.present()}
-        if (synapse.source, synapse.target, synapse.model) not in taken:
-            self.experiment.connect(synapse)
+        for synapse in data.draw(some_synapses(self.network)):
+            if (synapse.source, synapse.target, synapse.model) not in taken:
+                self.experiment.connect(synapse)
 
     @precondition(lambda self: len(self.experiment.present()) > len(self.network.synapses))
-    @rule(data=st.data())
-    def disconnect(self, data):
-        self.experiment.disconnect(data.draw(st.sampled_from(self.experiment.present()[len(self.network.synapses) :])))
+    @rule(pause=PAUSES, data=st.data())
+    def disconnect(self, pause, data):
+        self.simulate(pause)
+        later_ones = self.experiment.present()[len(self.network.synapses) :]
+        self.experiment.disconnect(data.draw(st.sampled_from(later_ones)))
 
-    @rule(data=st.data(), learning=st.booleans())
-    def switch_learning(self, data, learning):
-        self.experiment.set_learning(data.draw(st.integers(0, len(self.network.clocks) - 1)), learning)
+    @rule(pause=PAUSES, data=st.data(), learning=st.booleans())
+    def switch_learning(self, pause, data, learning):
+        self.simulate(pause)
+        self.experiment.set_learning(self.any_cell(data), learning)
 
-    @rule(data=st.data(), clock=clocks(), later=st.integers(-20, 30))
-    def begin_trials(self, data, clock, later):
-        target = data.draw(st.integers(0, len(self.network.clocks) - 1))
-        self.experiment.set_clock(target, replace(clock, start=max(0, self.experiment.now + later)))
+    @rule(pause=PAUSES, data=st.data(), clock=clocks(), later=st.integers(-20, 30))
+    def begin_trials(self, pause, data, clock, later):
+        self.simulate(pause)
+        self.experiment.set_clock(self.any_cell(data), replace(clock, start=max(0, self.experiment.now + later)))
 
     def teardown(self):
-        if self.experiment and self.experiment.now > 0:
+        if self.experiment:
+            self.simulate(self.network.n_steps)
             self.experiment.read()
             self.experiment.finish()
             self.experiment.check()
