@@ -88,6 +88,8 @@ def save_figure(path: Path, draw: Sequence[Callable[[Axes], None]], width: float
     for panel, axes in zip(draw, figure.subplots(1, len(draw), squeeze=False)[0], strict=True):
         panel(axes)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_title(axes.get_title(), loc="left", fontsize=11)
+        title = axes.get_title()
+        axes.set_title("")
+        axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     figure.savefig(path)
     print(f"figure: {path}")
