@@ -124,7 +124,7 @@ def test_diverging_run_stops_and_says_where(tmp_path):
     message = " ".join(run.stderr.split())
     assert "the network diverge" in message
     assert "epoch 1, sample" in message
-    assert "V_prospective" in message or "prospective potential of pyramidal_neuron" in message
+    assert "prospective potential of pyramidal_population" in message
     assert "mV" in message
     assert "Traceback" not in run.stderr
     assert json.loads((folder / "summary.json").read_text())["diverged"]
