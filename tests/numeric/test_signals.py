@@ -192,4 +192,3 @@ def test_stock_generator_as_teacher(nest, cell_first, delay, reset):
     for r in (123, 246, 369) if reset else ():
         expected[r : r + delay] = np.nan  # what was on its way is lost
     assert np.array_equal(V, expected, equal_nan=True)
-
