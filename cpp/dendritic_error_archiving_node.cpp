@@ -113,6 +113,13 @@ DendriticErrorArchivingNode::register_stepping_synapse( const size_t port, const
 }
 
 void
+DendriticErrorArchivingNode::register_rate_synapse( const size_t port, const std::string& synapse )
+{
+  require_error_( port, synapse );
+  compartments_[ port ].recent.expect();
+}
+
+void
 DendriticErrorArchivingNode::require_error_( const size_t port, const std::string& synapse ) const
 {
   if ( not has_error( port ) )
@@ -138,6 +145,7 @@ DendriticErrorArchivingNode::prepare_run()
   for ( Compartment& c : compartments_ )
   {
     c.rates.make_room( event_reach() );
+    c.recent.make_room( event_reach() );
     if ( c.inputs.size() < event_reach() )  // the range of delays grows only before the first Simulate
     {
       c.inputs.assign( std::bit_ceil( event_reach() ), 0.0 );

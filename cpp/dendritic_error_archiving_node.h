@@ -20,6 +20,7 @@
 #include "divergence.h"
 #include "error_archive.h"
 #include "error_history.h"
+#include "recent_errors.h"
 #include "signal_buffer.h"
 #include "trial_clock.h"
 
@@ -98,6 +99,9 @@ public:
   //! Have every error of the compartment at this port kept for a synapse that steps over them.
   void register_stepping_synapse( size_t port, const std::string& synapse );
 
+  //! Have the latest errors of the compartment at this port kept for a plastic synapse that transmits a rate.
+  void register_rate_synapse( size_t port, const std::string& synapse );
+
   ErrorArchive&
   archive( const size_t port )
   {
@@ -108,6 +112,12 @@ public:
   history( const size_t port )
   {
     return compartments_[ port ].history;
+  }
+
+  const RecentErrors&
+  recent_errors( const size_t port ) const
+  {
+    return compartments_[ port ].recent;
   }
 
   //! Time of a stamp in steps; much faster than NEST's integer division, and as exact: a step has few tics.
@@ -137,6 +147,20 @@ public:
   {
     Compartment& c = compartments_[ port ];
     c.inputs[ now & c.mask ] += weight;
+  }
+
+  /**
+   * Receive the rate that a neuron had in the step that ended at time n (steps), times weight and resolution.
+   *
+   * It is lost if the cell was reset since.
+   */
+  void
+  receive_rate( const size_t port, const long n, const long delay, const double weighted_rate )
+  {
+    if ( n > std::max( last_reset_, lost_until_ ) )
+    {
+      compartments_[ port ].rates.add( n - 1 + delay, weighted_rate );
+    }
   }
 
   //! Have the processor fetch the compartment at the port. Only the address is used: the cell need not exist.
@@ -237,6 +261,10 @@ protected:
     {
       c.history.archive( now_ + 1, gated );
     }
+    if ( c.recent.wanted() )
+    {
+      c.recent.archive( now_ + 1, gated, last_reset_ );
+    }
   }
 
   //! Average the potentials (mV) over the read-out window.
@@ -287,6 +315,7 @@ private:
     size_t mask = 0;                         //!< steps that they hold, a power of 2, less 1
     ErrorArchive archive;                    //!< for synapses that integrate in O(1)
     ErrorHistory history;                    //!< for synapses that step over every error
+    RecentErrors recent;                     //!< for synapses that transmit rates
     SignalBuffer rates;                      //!< rates on their way times weight and resolution (mV ms or pA ms)
     std::vector< double > tau_s;             //!< of the traces of the plastic synapses (ms)
     double tau_Delta = 0.0;                  //!< of their filter (ms)

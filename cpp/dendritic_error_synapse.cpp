@@ -49,9 +49,13 @@ DendriticErrorCommonProperties< n_traces >::set_status( const Dictionary& d, Con
   {
     throw BadProperty( String::compose( "eta must be a finite number, got %1 (%2)", changed.eta, cm.get_name() ) );
   }
-  if ( not( changed.tau_s > 0.0 and std::isfinite( changed.tau_s ) ) )
+  const bool may_lack_trace = n_traces == 0;
+  if ( not( ( changed.tau_s > 0.0 or ( may_lack_trace and changed.tau_s == 0.0 ) ) and std::isfinite( changed.tau_s ) ) )
   {
-    throw BadProperty( String::compose( "tau_s must be positive, got %1 ms (%2)", changed.tau_s, cm.get_name() ) );
+    throw BadProperty( String::compose( "tau_s must be positive%1, got %2 ms (%3)",
+      may_lack_trace ? ", or 0 for no trace" : "",
+      changed.tau_s,
+      cm.get_name() ) );
   }
   if ( not( changed.tau_Delta >= 0.0 and std::isfinite( changed.tau_Delta ) ) )
   {
@@ -101,6 +105,7 @@ DendriticErrorCommonProperties< n_traces >::check_weight( const double weight, c
   }
 }
 
+template class DendriticErrorCommonProperties< 0 >;
 template class DendriticErrorCommonProperties< 1 >;
 template class DendriticErrorCommonProperties< 2 >;
 

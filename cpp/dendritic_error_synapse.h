@@ -105,7 +105,11 @@ dendritic_error_reference_synapse, urbanczik_synapse
 
 EndUserDocs */
 
-//! Properties that all synapses of one model share.
+/**
+ * Properties that all synapses of one model share.
+ *
+ * n_traces is the number of exponentials in the trace of presynaptic spikes, or 0 for synapses of rates.
+ */
 template < size_t n_traces >
 class DendriticErrorCommonProperties : public CommonSynapseProperties
 {
@@ -120,10 +124,10 @@ public:
     return n_traces == 1 ? std::vector{ tau_s } : std::vector{ tau_m, tau_s };
   }
 
-  typename SynapticIntegral< n_traces >::Rule
+  PlasticityRule
   rule() const
   {
-    const double norm = n_traces == 1 ? 1.0 : tau_m / ( tau_m - tau_s );
+    const double norm = n_traces == 2 ? tau_m / ( tau_m - tau_s ) : 1.0;
     return { eta * norm * Time::get_resolution().get_ms(), Wmin, Wmax };
   }
 
@@ -132,7 +136,7 @@ public:
 
 private:
   double eta = 0.0;                                          //!< learning rate (weight units per error, trace and ms)
-  double tau_s = 1.0;                                        //!< of the presynaptic trace, or of its rise (ms)
+  double tau_s = n_traces > 0 ? 1.0 : 0.0;                   //!< of the presynaptic trace, or of its rise (ms)
   double tau_m = 10.0;                                       //!< of the decay of a trace that rises (ms)
   double tau_Delta = 1.0;                                    //!< of the filter, 0: none (ms)
   double Wmin = -std::numeric_limits< double >::infinity();  //!< smallest weight (mV ms)
@@ -140,6 +144,7 @@ private:
 
   template < size_t >
   friend class DendriticErrorSynapse;
+  friend class DendriticErrorRateProperties;
 };
 
 template < size_t n_traces >

@@ -8,6 +8,7 @@
 
 #include "nest_impl.h"
 
+#include "dendritic_error_rate_synapse.h"
 #include "dendritic_error_synapse.h"
 #include "population.h"
 
@@ -22,4 +23,5 @@ register_models()
   nest::register_node_model< nest::Population< stimulus_neuron > >( "stimulus_population" );
   nest::register_connection_model< nest::dendritic_error_synapse >( "dendritic_error_synapse" );
   nest::register_connection_model< nest::dendritic_error_psp_synapse >( "dendritic_error_psp_synapse" );
+  nest::register_connection_model< nest::dendritic_error_rate_synapse >( "dendritic_error_rate_synapse" );
 }

@@ -16,6 +16,14 @@
 namespace nest
 {
 
+//! What the synapses of a model have in common.
+struct PlasticityRule
+{
+  double eta_h;  //!< learning rate times resolution
+  double Wmin;   //!< smallest weight (mV ms)
+  double Wmax;   //!< largest weight (mV ms)
+};
+
 /**
  * Weight of a plastic synapse and what its future depends on, at an index k0 of the archive.
  *
@@ -34,14 +42,7 @@ template < size_t n_traces >
 class SynapticIntegral
 {
 public:
-  //! Rate of learning times resolution, and the bounds of the weight.
-  struct Rule
-  {
-    double eta_h;
-    double Wmin;
-    double Wmax;
-  };
-
+  using Rule = PlasticityRule;
   using Position = ErrorArchive::Position< n_traces >;
 
   double

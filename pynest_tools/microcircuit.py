@@ -49,8 +49,12 @@ class NeuronParameters(Settings):
         ge=0.0,
         description="nudging by a partner (interneurons) or teacher (outputs), nS (thesis)",
     )
-    tau_basal: float = Field(default=1.0, gt=0.0, description="time constant of the basal dendrite, ms (thesis)")
-    tau_apical: float = Field(default=1.0, gt=0.0, description="time constant of the apical dendrite, ms (thesis)")
+    tau_basal: float = Field(
+        default=1.0, ge=0.0, description="time constant of the basal dendrite, 0: follows at once, ms (thesis)"
+    )
+    tau_apical: float = Field(
+        default=1.0, ge=0.0, description="time constant of the apical dendrite, 0: follows at once, ms (thesis)"
+    )
     gamma: float = Field(default=1.0, gt=0.0, description="scale of the transfer function, 1/ms (thesis)")
     beta: float = Field(default=1.0, gt=0.0, description="steepness of the transfer function, 1/mV (thesis)")
     theta: float = Field(default=0.0, description="threshold of the transfer function, mV (thesis)")
@@ -80,8 +84,12 @@ class PlasticityParameters(Settings):
     eta_pi: PerLayer = Field(
         default=(0.01,), description="learning rate of pi, one per hidden layer or one for all, ms (thesis)"
     )
-    tau_s: float = Field(default=1.0, gt=0.0, description="decay of the presynaptic trace, ms (thesis)")
-    tau_Delta: float = Field(default=1.0, gt=0.0, description="low-pass filter of the weight change, ms (thesis)")
+    tau_s: float = Field(
+        default=1.0, ge=0.0, description="decay of the presynaptic trace, 0: none (rates only), ms (thesis)"
+    )
+    tau_Delta: float = Field(
+        default=1.0, ge=0.0, description="low-pass filter of the weight change, 0: none, ms (thesis)"
+    )
     Wmin: float = Field(default=-4.0, description="smallest plastic weight, normalised, mV ms (thesis)")
     Wmax: float = Field(default=4.0, description="largest plastic weight, normalised, mV ms (thesis)")
 
@@ -161,9 +169,9 @@ class Microcircuit(Settings):
     """A dendritic microcircuit: sizes, cells, plasticity, initial weights, trials, simulation."""
 
     sizes: Sizes = Field(description="cells per layer: inputs, hidden layers, outputs")
-    transmission: Literal["population", "spikes", "rates"] = Field(
+    transmission: Literal["population", "spikes"] = Field(
         default="population",
-        description="population: spikes of a step as one event; spikes: one by one; rates: no noise, static weights",
+        description="of spikes; population: those of a step as one event; spikes: one by one",
     )
     neuron: NeuronParameters = NeuronParameters()
     plasticity: PlasticityParameters = PlasticityParameters()
@@ -221,11 +229,6 @@ class Microcircuit(Settings):
             raise ValueError(
                 f'cells with transmission = "population" have no refractory time: set neuron.t_ref to 0, '
                 f'got {self.neuron.t_ref} ms, or use transmission = "spikes"'
-            )
-        if self.transmission == "rates" and any((*self.eta_up, *self.eta_ip, *self.eta_pi)):
-            raise ValueError(
-                'transmission = "rates" knows static weights only: set plasticity.eta_up, eta_ip and eta_pi '
-                'to 0, or use transmission = "population"'
             )
         return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import tomlkit
 import tomlkit.exceptions
@@ -36,18 +36,28 @@ __all__ = [
 ]
 
 
+Backend = Literal["spiking", "rate", "ode", "steady", "backprop"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+
 class TrainingParameters(Settings):
     """How long to train, and how often to test."""
 
     epochs: int = Field(default=200, ge=0, description="epochs of training")
     test_interval: int = Field(default=10, ge=1, description="epochs between two tests (thesis)")
+    batch_size: int = Field(
+        default=1, ge=1, description="samples learned side by side, their changes summed (ode, steady, backprop)"
+    )
 
 
 class RunSpecification(Settings):
     """Everything that determines a run."""
 
     seed: int = Field(default=1, ge=0, description="seed of weights, order of samples, and spikes")
-    backend: Literal["spiking"] = Field(default="spiking", description="what computes the network")
+    backend: Backend = Field(
+        default="spiking",
+        description="spiking, rate: NEST; ode: rates in numpy; steady: their fixed point; backprop: gradient descent",
+    )
     task: AnyTask = Field(discriminator="name", description="what is learned")
     network: Microcircuit
     training: TrainingParameters = TrainingParameters()
@@ -64,6 +74,26 @@ class RunSpecification(Settings):
                     f"network.sizes {list(self.network.sizes)} has {given} {what}, but task {self.task.name} "
                     f"has {wanted}: the {place} size must be {wanted}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _backend_can(self) -> RunSpecification:
+        if self.backend == "spiking" and self.network.plasticity.tau_s == 0.0:
+            raise ValueError(
+                "network.plasticity.tau_s must be positive with spikes, got 0.0 ms: a spike without a trace meets no "
+                'error; or use backend = "rate"'
+            )
+        size = self.training.batch_size
+        if size > 1 and self.backend in ("spiking", "rate"):
+            raise ValueError(
+                f"training.batch_size must be 1 with backend {self.backend}, which presents one sample after the other, "
+                f'got {size}; or use backend = "ode"'
+            )
+        if size > 1 and self.backend == "ode" and self.network.trial.between != "reset":
+            raise ValueError(
+                f"training.batch_size = {size} presents samples side by side, so that none can follow on another: "
+                f'network.trial.between must be "reset", got "{self.network.trial.between}"'
+            )
         return self
 
     @classmethod

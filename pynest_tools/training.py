@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .networks import build_network
-from .networks.backend import DivergenceError, FloatArray, Network, TrialResult
+from .networks import NUMPY_BACKENDS, build_network
+from .networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights
 from .networks.weights import initial_weights, save_weights
 from .recording import Metrics, RunFolder
 from .specification import RunSpecification
@@ -18,6 +20,7 @@ from .summary import TrainingResult, summarise
 from .tasks import Samples
 
 Progress = Callable[[float, Metrics], None]
+_Arrays = TypeVar("_Arrays", Samples, TrialResult)
 
 
 def train(
@@ -41,15 +44,38 @@ def train(
     -------
     TrainingResult
     """
-    loop = _Loop(spec, folder, on_progress)
-    try:
-        loop.run()
-    except KeyboardInterrupt:
-        loop.result.interrupted = True
-        loop.keep_weights()
-    except DivergenceError as error:
-        loop.result.diverged = str(error)
-    return loop.finish()
+    return _Loop([spec], folder, on_progress).finish()[0]
+
+
+def train_seeds(
+    spec: RunSpecification, seeds: Sequence[int], on_progress: Progress | None = None
+) -> list[TrainingResult]:
+    """Train networks that differ in their seed side by side, which takes little longer than one.
+
+    Parameters
+    ----------
+    spec : RunSpecification
+        The run, of backend ode, steady or backprop; its own seed means nothing.
+    seeds : sequence of int
+        Each determines weights and order of samples of its network, as in a run of its own.
+    on_progress : callable, optional
+        As for `train`; the record is that of the first seed.
+
+    Returns
+    -------
+    list of TrainingResult
+        One for each seed, with the wall time of all. If one network diverges, all end.
+
+    Raises
+    ------
+    ValueError
+        If the backend holds one network only.
+    """
+    if spec.backend not in NUMPY_BACKENDS:
+        raise ValueError(
+            f"backend {spec.backend} holds one network: call train for each seed, or use one of {', '.join(NUMPY_BACKENDS)}"
+        )
+    return _Loop([spec.model_copy(update={"seed": seed}) for seed in seeds], None, on_progress).finish()
 
 
 def evaluate(network: Network, samples: Samples) -> Metrics:
@@ -67,113 +93,191 @@ def evaluate(network: Network, samples: Samples) -> Metrics:
     dict
         test_loss (mean squared error of the outputs, mV^2) and test_accuracy.
     """
-    parts = list(_present(network, samples, learn=False))
-    output = np.concatenate([part.output for part in parts])
-    return {"test_loss": _loss(output, samples.targets), "test_accuracy": _accuracy(output, samples.labels)}
+    return _test_metrics(_gather(_present(network, samples, learn=False)), samples)
+
+
+@dataclass
+class _Member:
+    """One of the networks that are trained side by side."""
+
+    spec: RunSpecification
+    order: np.random.Generator
+    result: TrainingResult
 
 
 class _Loop:
-    """The loop's state: what it needs at every step, and the clock."""
+    """The loop's state: what it needs at every step, and the clock. Runs on construction."""
 
-    def __init__(self, spec: RunSpecification, folder: RunFolder | None, on_progress: Progress | None) -> None:
-        weight_seed, order_seed, simulator_seed = np.random.SeedSequence(spec.seed).spawn(3)
-        weights = initial_weights(spec.network, np.random.default_rng(weight_seed))
-        self.order = np.random.default_rng(order_seed)
-        self.spec, self.folder, self.on_progress = spec, folder, on_progress
-        self.result = TrainingResult(weights, spec.task.baselines())
-        self.network = build_network(spec, weights, simulator_seed)
+    def __init__(
+        self, specs: Sequence[RunSpecification], folder: RunFolder | None, on_progress: Progress | None
+    ) -> None:
+        self.members = []
+        for spec in specs:
+            weight_seed, order_seed, simulator_seed = np.random.SeedSequence(spec.seed).spawn(3)
+            weights = initial_weights(spec.network, np.random.default_rng(weight_seed))
+            result = TrainingResult(weights, spec.task.baselines())
+            self.members.append(_Member(spec, np.random.default_rng(order_seed), result))
+        self.spec, self.folder, self.on_progress = specs[0], folder, on_progress
+        initial = [member.result.weights for member in self.members]
+        weights = initial[0] if len(initial) == 1 else Weights.stack(initial)
+        self.network = build_network(self.spec, weights, simulator_seed)
         self.simulated_before = self.network.simulation_time_s
         self.start = time.perf_counter()
+        try:
+            self._run()
+        except KeyboardInterrupt:
+            for member in self.members:
+                member.result.interrupted = True
+            self._keep_weights()
+        except DivergenceError as error:
+            for member in self.members:
+                member.result.diverged = str(error)
 
-    def run(self) -> None:
+    def finish(self) -> list[TrainingResult]:
+        for member in self.members:
+            member.result.wall_s = time.perf_counter() - self.start
+            member.result.simulation_s = self.network.simulation_time_s - self.simulated_before
+        if self.folder is not None:
+            self.folder.write_summary(summarise(self.spec, self.members[0].result))
+        return [member.result for member in self.members]
+
+    @property
+    def _done(self) -> int:
+        return self.members[0].result.epochs
+
+    def _run(self) -> None:
         self._record(0, self._test(0))
         self._report(0)
         training = self.spec.training
-        while (done := self.result.epochs) < training.epochs:
+        while (done := self._done) < training.epochs:
             next_test = min((done // training.test_interval + 1) * training.test_interval, training.epochs)
             for epoch, metrics in enumerate(self._train(done, next_test), start=done + 1):
-                self._record(epoch, metrics | self._test(epoch) if epoch == next_test else metrics)
-            self._report(self.result.epochs)
+                if epoch == next_test:
+                    metrics = [own | test for own, test in zip(metrics, self._test(epoch), strict=True)]
+                self._record(epoch, metrics)
+            self._report(self._done)
 
-    def finish(self) -> TrainingResult:
-        self.result.wall_s = time.perf_counter() - self.start
-        self.result.simulation_s = self.network.simulation_time_s - self.simulated_before
-        if self.folder is not None:
-            self.folder.write_summary(summarise(self.spec, self.result))
-        return self.result
+    def _train(self, done: int, next_test: int) -> list[list[Metrics]]:
+        """Train as many epochs as one chunk holds, at least one, and none beyond the next test.
 
-    def keep_weights(self) -> None:
-        self.result.weights = self.network.get_weights()
-        if self.folder is not None:
-            save_weights(self.folder.weights, self.result.weights)
-
-    def _train(self, done: int, next_test: int) -> list[Metrics]:
-        """Train as many epochs as one chunk holds, at least one, and none beyond the next test."""
-        epochs = [self.spec.task.epoch(self.order)]
-        size = len(epochs[0].labels)
+        Returns metrics by epoch and network.
+        """
+        epochs = [self._epoch()]
+        size = epochs[0].labels.shape[-1]
         while len(epochs) < next_test - done and (len(epochs) + 1) * size <= self.network.chunk_samples:
-            epochs.append(self.spec.task.epoch(self.order))
-        samples = Samples(*(np.concatenate(part) for part in zip(*epochs, strict=True)))
+            epochs.append(self._epoch())
+        samples = Samples(
+            np.concatenate([epoch.stimuli for epoch in epochs], axis=-2),
+            np.concatenate([epoch.targets for epoch in epochs], axis=-2),
+            np.concatenate([epoch.labels for epoch in epochs], axis=-1),
+        )
         trials: list[TrialResult] = []
         presented = 0
         try:
             for trial in _present(self.network, samples, learn=True):
                 trials.append(trial)
-                presented += len(trial.apical_error)
+                presented += trial.apical_error.shape[-1]
                 self._report(done + presented / size)
         except DivergenceError as error:
             epoch, sample = done + 1 + error.trial // size, error.trial % size + 1
             raise DivergenceError(f"epoch {epoch}, sample {sample} of {size}: {error}", error.trial) from error
-        prediction = np.concatenate([trial.prediction for trial in trials])
-        apical_error = np.concatenate([trial.apical_error for trial in trials])
+        parts = [slice(i * size, (i + 1) * size) for i in range(len(epochs))]
+        whole = _gather(trials)
         return [
-            {
-                "train_loss": _loss(prediction[part], samples.targets[part]),
-                "train_accuracy": _accuracy(prediction[part], samples.labels[part]),
-                "apical_error": float(np.mean(apical_error[part])),
-            }
-            for part in (slice(i * size, (i + 1) * size) for i in range(len(epochs)))
+            [
+                {
+                    "train_loss": _loss(result.prediction[part], own.targets[part]),
+                    "train_accuracy": _accuracy(result.prediction[part], own.labels[part]),
+                    "apical_error": float(np.mean(result.apical_error[part])),
+                    "interneuron_error": float(np.mean(result.interneuron_error[part])),
+                }
+                for result, own in zip(self._split(whole), self._split(samples), strict=True)
+            ]
+            for part in parts
         ]
 
-    def _test(self, epoch: int) -> Metrics:
-        samples = self.spec.task.test_set()
-        try:
-            metrics = evaluate(self.network, samples)
-        except DivergenceError as error:
-            sample = f"sample {error.trial + 1} of {len(samples.labels)}"
-            raise DivergenceError(f"test after epoch {epoch}, {sample}: {error}", error.trial) from error
-        self.keep_weights()
-        return metrics
+    def _epoch(self) -> Samples:
+        """The next epoch of every network."""
+        return self._side_by_side([member.spec.task.epoch(member.order) for member in self.members])
 
-    def _record(self, epoch: int, metrics: Metrics) -> None:
-        record = {"epoch": epoch, **metrics, "wall_s": round(time.perf_counter() - self.start, 3)}
-        self.result.records.append(record)
+    def _test(self, epoch: int) -> list[Metrics]:
+        own = self.spec.task.test_set()
+        samples = self._side_by_side([own] * len(self.members))
+        try:
+            result = _gather(_present(self.network, samples, learn=False))
+        except DivergenceError as error:
+            sample = f"sample {error.trial + 1} of {len(own.labels)}"
+            raise DivergenceError(f"test after epoch {epoch}, {sample}: {error}", error.trial) from error
+        self._keep_weights()
+        return [_test_metrics(part, own) for part in self._split(result)]
+
+    def _side_by_side(self, samples: list[Samples]) -> Samples:
+        return samples[0] if len(samples) == 1 else Samples(*map(np.stack, zip(*samples, strict=True)))
+
+    def _split(self, arrays: _Arrays) -> list[_Arrays]:
+        """What belongs to each network."""
+        if len(self.members) == 1:
+            return [arrays]
+        return [type(arrays)(*parts) for parts in zip(*arrays, strict=True)]
+
+    def _keep_weights(self) -> None:
+        weights = self.network.get_weights()
+        each = [weights] if len(self.members) == 1 else weights.unstack()
+        for member, own in zip(self.members, each, strict=True):
+            member.result.weights = own
         if self.folder is not None:
-            self.folder.append_metrics(record)
+            save_weights(self.folder.weights, each[0])
+
+    def _record(self, epoch: int, metrics: list[Metrics]) -> None:
+        wall_s = round(time.perf_counter() - self.start, 3)
+        for member, own in zip(self.members, metrics, strict=True):
+            member.result.records.append({"epoch": epoch, **own, "wall_s": wall_s})
+        if self.folder is not None:
+            self.folder.append_metrics(self.members[0].result.records[-1])
 
     def _report(self, epochs: float) -> None:
-        if self.on_progress is not None and self.result.last_test is not None:
-            self.on_progress(epochs, self.result.last_test)
+        test = self.members[0].result.last_test
+        if self.on_progress is not None and test is not None:
+            self.on_progress(epochs, test)
 
 
 def _present(network: Network, samples: Samples, *, learn: bool) -> Iterator[TrialResult]:
     """Present samples in chunks, with targets if `learn`; a divergence counts samples over all chunks."""
-    for start in range(0, len(samples.labels), network.chunk_samples):
+    for start in range(0, samples.labels.shape[-1], network.chunk_samples):
         chunk = slice(start, start + network.chunk_samples)
         try:
-            targets = samples.targets[chunk] if learn else None
-            trial = network.run(samples.stimuli[chunk], targets, learn=learn)
+            targets = samples.targets[..., chunk, :] if learn else None
+            trial = network.run(samples.stimuli[..., chunk, :], targets, learn=learn)
             _refuse_non_finite(trial)
         except DivergenceError as error:
             raise DivergenceError(str(error), start + error.trial) from error
         yield trial
 
 
+def _gather(parts: Iterable[TrialResult]) -> TrialResult:
+    """Results of chunks, put together again."""
+    output, prediction, apical_error, interneuron_error = zip(*parts, strict=True)
+    return TrialResult(
+        np.concatenate(output, axis=-2),
+        np.concatenate(prediction, axis=-2),
+        np.concatenate(apical_error, axis=-1),
+        np.concatenate(interneuron_error, axis=-1),
+    )
+
+
 def _refuse_non_finite(trial: TrialResult) -> None:
-    columns = np.column_stack([trial.output, trial.prediction, trial.apical_error])
-    finite = np.all(np.isfinite(columns), axis=1)
+    columns = np.concatenate([trial.output, trial.prediction, trial.apical_error[..., np.newaxis]], axis=-1)
+    finite = np.all(np.isfinite(columns), axis=-1)
     if not np.all(finite):
-        raise DivergenceError("a potential is not a finite number", int(np.argmin(finite)))
+        sample = int(np.argmin(np.all(finite.reshape(-1, finite.shape[-1]), axis=0)))
+        raise DivergenceError("a potential is not a finite number", sample)
+
+
+def _test_metrics(result: TrialResult, samples: Samples) -> Metrics:
+    return {
+        "test_loss": _loss(result.output, samples.targets),
+        "test_accuracy": _accuracy(result.output, samples.labels),
+    }
 
 
 def _accuracy(potentials: FloatArray, labels: NDArray[np.int64]) -> float:

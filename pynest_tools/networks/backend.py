@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,28 @@ class Weights:
             for layer, matrix in enumerate(getattr(self, field.name), start=1):
                 yield f"{field.name}_{layer}", matrix
 
+    def copy(self) -> Weights:
+        """The same weights in arrays of their own."""
+        return Weights(**{field.name: [np.array(m) for m in getattr(self, field.name)] for field in fields(self)})
 
-@dataclass(frozen=True, eq=False)
-class TrialResult:
+    @classmethod
+    def stack(cls, networks: Sequence[Weights]) -> Weights:
+        """Weights of several networks side by side: matrices of shape (networks, post, pre)."""
+        lists = {f.name: zip(*(getattr(w, f.name) for w in networks), strict=True) for f in fields(cls)}
+        return cls(**{name: [np.stack(matrices) for matrices in layers] for name, layers in lists.items()})
+
+    def unstack(self) -> list[Weights]:
+        """What `stack` has put together."""
+        return [
+            Weights(**{field.name: [m[i] for m in getattr(self, field.name)] for field in fields(self)})
+            for i in range(len(self.up[0]))
+        ]
+
+
+class TrialResult(NamedTuple):
     """What was read out of n presented samples, each over its read-out window.
+
+    If several networks were simulated side by side, every array has a first axis for them.
 
     Attributes
     ----------
@@ -56,11 +74,15 @@ class TrialResult:
         Their dendritic prediction v^: the potential they would have without a teacher (mV).
     apical_error : ndarray, shape (n,)
         Mean over hidden pyramidal cells of the magnitude of the window's mean apical potential (mV).
+    interneuron_error : ndarray, shape (n,)
+        Mean over interneurons of the squared difference between their rate and their partner's, at the window's
+        mean somatic potentials (1/ms^2).
     """
 
     output: FloatArray
     prediction: FloatArray
     apical_error: FloatArray
+    interneuron_error: FloatArray
 
 
 class Network(Protocol):

@@ -48,7 +48,7 @@ class FakeNetwork:
                 self.map += 0.05 * np.outer(targets[trial] - output[trial], sample)
                 self.learned += 1
         self.simulation_time_s += time.perf_counter() - start
-        return TrialResult(output, output.copy(), np.full(len(inputs), 0.1))
+        return TrialResult(output, output.copy(), np.full(len(inputs), 0.1), np.full(len(inputs), 0.01))
 
     def get_weights(self):
         return self.weights

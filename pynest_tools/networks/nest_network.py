@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the spiking and the rate network in NEST have in common."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..microcircuit import Microcircuit
+from ..module import import_nest, install
+from .backend import DivergenceError, FloatArray, TrialResult, Weights
+from .transfer import rate_difference
+
+SOMA, BASAL, APICAL, NUDGE = 1, 2, 3, 4  # receptor types of the pyramidal cells
+
+
+class NestMicrocircuit:
+    """A dendritic microcircuit in NEST; subclasses say of which models.
+
+    NEST holds one network at a time: building one resets the kernel. All samples of a `run` are scheduled in the cells
+    beforehand, so that NEST simulates them without returning to Python.
+
+    Parameters
+    ----------
+    circuit : Microcircuit
+        The specification.
+    weights : Weights
+        Initial weights (normalised, mV ms), each [post, pre].
+    seed : int
+        NEST's seed, 1 to 2^32 - 1.
+
+    Attributes
+    ----------
+    inputs : nest.NodeCollection
+        Input cells, P_0.
+    pyramidal : list of nest.NodeCollection
+        Pyramidal cells P_1, ..., P_N; the last are the output cells.
+    interneurons : list of nest.NodeCollection
+        Interneurons I_1, ..., I_{N-1}; cell i of I_k has cell i of P_{k+1} as its partner.
+    teacher : nest.NodeCollection
+        Cells that nudge the output cells while targets are presented.
+
+    Raises
+    ------
+    ModuleError
+        If the NEST module cannot be loaded.
+    """
+
+    #: Enough for Python's share of the time to be small, few enough for a progress bar and for Ctrl-C.
+    chunk_samples = 100
+
+    #: Models of synapses.
+    static_synapse: ClassVar[str]
+    plastic_synapse: ClassVar[str]
+
+    # What a subclass says in its constructor, before that of this class.
+    cell_model: str
+    input_model: str
+    cell_parameters: Mapping[str, Any]
+    psi: float  #: What is sent for a rate of 1; weights are divided by it.
+    eta_basal: float  #: Learning rate of synapses onto basal dendrites for a normalised one of 1.
+    eta_apical: float  #: The same for apical dendrites.
+
+    def __init__(self, circuit: Microcircuit, weights: Weights, seed: int) -> None:
+        self._nest = import_nest()
+        self.circuit = circuit
+        self.simulation_time_s = 0.0
+        self._prepare_kernel(seed)
+        self._create_cells()
+        self._connect(weights)
+
+    def run(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> TrialResult:
+        """Present samples one after the other; see `Network.run`."""
+        n_samples = len(stimuli)
+        neuron = self.circuit.neuron
+        duration = self._schedule(stimuli, targets, learn=learn)
+        started = time.perf_counter()
+        try:
+            self._nest.Simulate(n_samples * duration)
+        except self._nest.NESTError as error:
+            trial = re.search(r"the network diverges.* in trial (\d+)", str(error))
+            if trial is None:
+                raise
+            raise DivergenceError(str(error), int(trial[1])) from error
+        finally:
+            self.simulation_time_s += time.perf_counter() - started
+        outputs = self.pyramidal[-1]
+        apical = [self._read_out(layer, "V_apical") for layer in self.pyramidal[:-1]]
+        interneurons = [self._read_out(layer, "V_soma") for layer in self.interneurons]
+        partners = [self._read_out(layer, "V_soma") for layer in self.pyramidal[1:]]
+        attenuation = neuron.g_basal / (neuron.g_L + neuron.g_basal)  # v^ of a cell without apical dendrite
+        return TrialResult(
+            output=self._read_out(outputs, "V_soma"),
+            prediction=attenuation * self._read_out(outputs, "V_basal"),
+            apical_error=np.mean(np.abs(np.concatenate(apical, axis=1)), axis=1),
+            interneuron_error=rate_difference(
+                np.concatenate(interneurons, axis=1), np.concatenate(partners, axis=1), neuron
+            ),
+        )
+
+    def get_weights(self) -> Weights:
+        """Present weights (normalised, mV ms)."""
+        found: dict[str, list[FloatArray]] = {"up": [], "ip": [], "pi": [], "down": []}
+        for name, (_, pre, post) in self._projections.items():
+            connections, entries = self._connections(name)
+            matrix = np.empty((len(post), len(pre)))
+            matrix[entries] = np.asarray(connections.get("weight")) * self.psi
+            found[name.rpartition("_")[0]].append(matrix)
+        return Weights(**found)
+
+    def set_weights(self, weights: Weights) -> None:
+        """Set every weight exactly (normalised, mV ms)."""
+        for name, matrix in weights.named():
+            connections, entries = self._connections(name)
+            connections.set(weight=list(np.atleast_1d(matrix[entries] / self.psi)))
+
+    def _connections(self, name: str) -> tuple[Any, tuple[Any, Any]]:
+        """Connections of a projection, and the rows (post) and columns (pre) of their weights in its matrix."""
+        model, pre, post = self._projections[name]
+        connections = self._nest.GetConnections(pre, post, synapse_model=model)
+        ends = connections.get(["source", "target"])
+        rows = np.asarray(ends["target"]) - post[0].global_id
+        columns = np.asarray(ends["source"]) - pre[0].global_id
+        return connections, (rows, columns)
+
+    def _prepare_kernel(self, seed: int) -> None:
+        nest, simulation = self._nest, self.circuit.simulation
+        nest.ResetKernel()
+        nest.verbosity = nest.VerbosityLevel.ERROR
+        nest.resolution = simulation.h
+        install()
+        nest.local_num_threads = simulation.threads  # before any model is copied
+        nest.rng_seed = seed
+        # NEST logs every change of its spike buffers; by default they shrink in every silent slice, and the log takes 24 bytes each
+        nest.spike_buffer_shrink_limit = 0.0
+
+    def _create_cells(self) -> None:
+        nest, sizes = self._nest, self.circuit.sizes
+        pyramidal = {**self.cell_parameters}
+        point = pyramidal | {"g_apical": 0.0}
+        self.inputs = nest.Create(self.input_model, sizes[0], {"psi": self.psi})
+        self.pyramidal = [nest.Create(self.cell_model, n, pyramidal) for n in sizes[1:-1]]
+        self.pyramidal.append(nest.Create(self.cell_model, sizes[-1], point))
+        self.interneurons = [nest.Create(self.cell_model, n, point) for n in sizes[2:]]
+        self.teacher = nest.Create("stimulus_neuron", sizes[-1])
+
+    def _connect(self, weights: Weights) -> None:
+        circuit = self.circuit
+        layers = [self.inputs, *self.pyramidal]
+        self._projections: dict[str, tuple[str, Any, Any]] = {}
+        for k, matrix in enumerate(weights.up, start=1):
+            self._project(f"up_{k}", layers[k - 1], layers[k], BASAL, matrix, circuit.eta_up[k - 1] * self.eta_basal)
+        for k, interneurons in enumerate(self.interneurons, start=1):
+            eta_ip, eta_pi = circuit.eta_ip[k - 1] * self.eta_basal, circuit.eta_pi[k - 1] * self.eta_apical
+            self._project(f"ip_{k}", layers[k], interneurons, BASAL, weights.ip[k - 1], eta_ip)
+            self._project(f"pi_{k}", interneurons, layers[k], APICAL, weights.pi[k - 1], eta_pi)
+            self._project(f"down_{k}", layers[k + 1], layers[k], APICAL, weights.down[k - 1], 0.0)
+            self._nudge(layers[k + 1], interneurons)
+        self._nudge(self.teacher, self.pyramidal[-1])
+
+    def _project(self, name: str, pre: Any, post: Any, receptor: int, matrix: FloatArray, eta: float) -> None:
+        """Connect all to all with normalised weights, by a model of its own if the projection is plastic."""
+        model, plasticity = self.static_synapse, self.circuit.plasticity
+        if eta > 0.0:
+            model = name
+            rule = {
+                "eta": eta,
+                "tau_s": plasticity.tau_s,
+                "tau_Delta": plasticity.tau_Delta,
+                "Wmin": plasticity.Wmin / self.psi,
+                "Wmax": plasticity.Wmax / self.psi,
+            }
+            self._nest.CopyModel(self.plastic_synapse, model, rule)
+        self._nest.Connect(pre, post, "all_to_all", self._synapse(model, receptor) | {"weight": matrix / self.psi})
+        self._projections[name] = (model, pre, post)
+
+    def _nudge(self, pre: Any, post: Any) -> None:
+        self._nest.Connect(pre, post, "one_to_one", self._synapse("rate_connection_delayed", NUDGE))
+
+    def _synapse(self, model: str, receptor: int) -> dict[str, Any]:
+        return {"synapse_model": model, "receptor_type": receptor, "delay": self.circuit.simulation.delay}
+
+    def _schedule(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> float:
+        """Hand the course of the samples to the cells; returns the time of one sample (ms)."""
+        trial = self.circuit.trial
+        is_test = targets is None
+        t_pres = trial.t_pres_test if is_test else trial.t_pres
+        duration = t_pres + trial.t_relax
+        course: Mapping[str, Any] = {
+            "trial_start": self._nest.biological_time,
+            "trial_duration": duration,
+            "trial_reset": trial.between == "reset",
+            "stimulus_duration": t_pres,
+            "learning": learn,
+            "learning_start": trial.t_learn_on,
+            "learning_stop": t_pres,
+            "readout_start": trial.t_readout_on_test if is_test else trial.t_readout_on,
+            "readout_stop": t_pres,
+        }
+        for cells in (*self.pyramidal, *self.interneurons):
+            cells.set(course)
+        values = np.full((len(stimuli), len(self.teacher)), np.nan) if targets is None else targets
+        for cells, columns in ((self.inputs, stimuli.T), (self.teacher, values.T)):
+            cells.set([{**course, "stimulus_values": np.ascontiguousarray(column)} for column in columns])
+        return duration
+
+    def _read_out(self, cells: Any, potential: str) -> FloatArray:
+        """Means over the read-out windows, shape (n_samples, n_cells) (mV)."""
+        means: FloatArray = np.array(cells.get(f"readout_{potential}"), dtype=np.float64, ndmin=2)
+        return np.transpose(means)

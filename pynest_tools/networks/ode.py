@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The microcircuit as a network of rates in continuous time, in numpy, many networks and samples at once."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import NamedTuple
+
+import numpy as np
+
+from ..microcircuit import Microcircuit
+from .backend import DivergenceError, FloatArray, TrialResult, Weights
+from .layout import Layout
+from .transfer import transfer
+
+MAX_POTENTIAL = 1000.0  # mV; no membrane reaches 1 V, and the cells in NEST refuse more, too
+
+
+class _Conductances(NamedTuple):
+    """Of the somata while certain cells are nudged: total (nS), and decay of a potential in one step."""
+
+    total: FloatArray
+    decay: FloatArray
+
+
+class _Arrivals(NamedTuple):
+    """What reaches all cells in one step: input of both dendrites (mV), and the nudging current (pA)."""
+
+    basal: FloatArray
+    apical: FloatArray
+    nudge: FloatArray
+    conductances: _Conductances
+
+
+class _Errors(NamedTuple):
+    """Errors of one step: basal (1/ms) and apical (mV), shape (networks, samples, cells)."""
+
+    basal: FloatArray
+    apical: FloatArray
+
+
+class OdeMicrocircuit:
+    """A microcircuit of rates, stepped as the one in NEST: exponential Euler, synapses with delay, weights in every step.
+
+    Networks that differ in their weights are simulated side by side if the weights have a first axis for them; so have the
+    stimuli and all results then. Samples are presented one after the other, or side by side in batches to copies of the network
+    that share their weights, whose changes are summed.
+
+    Parameters
+    ----------
+    circuit : Microcircuit
+        The specification; psi, t_ref and threads mean nothing here.
+    weights : Weights
+        Initial weights (mV ms), each of shape (post, pre) or (networks, post, pre).
+    batch_size : int
+        Number of samples that are learned side by side; tests take as many as they are given.
+    """
+
+    chunk_samples = 96  # little work is lost by Ctrl-C; a multiple of the bars in an epoch
+
+    def __init__(self, circuit: Microcircuit, weights: Weights, batch_size: int = 1) -> None:
+        self.circuit = circuit
+        self.simulation_time_s = 0.0
+        self._batch_size = batch_size
+        self._layout = layout = Layout(circuit)
+        neuron, plasticity, h = circuit.neuron, circuit.plasticity, circuit.simulation.h
+        self._delay = round(circuit.simulation.delay / h)
+        self._decay_basal, self._decay_apical = _decay(h, neuron.tau_basal), _decay(h, neuron.tau_apical)
+        self._keep_trace = _decay(h, plasticity.tau_s)
+        self._add_rate = self._keep_trace * h / plasticity.tau_s if plasticity.tau_s > 0.0 else 1.0
+        self._filtered, self._keep_filtered = plasticity.tau_Delta > 0.0, _decay(h, plasticity.tau_Delta)
+        eta = layout.per_weight(circuit)
+        self._plastic = bool(np.any(eta > 0.0))
+        self._eta_h = eta * h
+        self._low = np.where(eta > 0.0, plasticity.Wmin, -np.inf)
+        self._high = np.where(eta > 0.0, plasticity.Wmax, np.inf)
+        self._unnudged = self._conductances(np.zeros(layout.n_cells))
+        self.set_weights(weights)
+        self._return_to_rest(1)
+
+    def run(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> TrialResult:
+        """Present samples; see `Network.run`. With many networks, all arrays have a first axis for them."""
+        started = time.perf_counter()
+        stimuli = np.fmax(stimuli if self._is_stack else stimuli[np.newaxis], 0.0)  # neither negative rates nor NaN
+        if targets is None:
+            targets = np.full((*stimuli.shape[:-1], self.circuit.sizes[-1]), np.nan)
+            is_test = True
+        else:
+            targets = targets if self._is_stack else targets[np.newaxis]
+            is_test = False
+        independent = not learn and self.circuit.trial.between == "reset"
+        n_samples = stimuli.shape[-2]
+        size = n_samples if independent else self._batch_size
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # divergence is noticed at the end of the sample
+                parts = [
+                    self._present(stimuli[:, i : i + size], targets[:, i : i + size], i, is_test=is_test, learn=learn)
+                    for i in range(0, n_samples, size)
+                ]
+        finally:
+            self.simulation_time_s += time.perf_counter() - started
+        means = [np.concatenate(part, axis=1) for part in zip(*parts, strict=True)]
+        return self._layout.result(*(mean if self._is_stack else mean[0] for mean in means))
+
+    def get_weights(self) -> Weights:
+        """Present weights (mV ms), of the shape in which they were given."""
+        return self._layout.unflatten(self._W if self._is_stack else self._W[0])
+
+    def set_weights(self, weights: Weights) -> None:
+        """Set every weight exactly (mV ms)."""
+        flat = self._layout.flatten(weights)
+        self._is_stack = flat.ndim > 1
+        self._W = flat if self._is_stack else flat[np.newaxis]
+        if not hasattr(self, "_E"):
+            self._E = np.zeros_like(self._W)  # error times trace that the filter holds
+            self._X = np.zeros_like(self._W)  # scratch
+            self._pending = False  # whether the filter holds anything
+
+    def _conductances(self, g_nudge: FloatArray) -> _Conductances:
+        total = self._layout.g_rest + g_nudge
+        return _Conductances(total, np.exp(-self.circuit.simulation.h * total / self.circuit.neuron.C_m))
+
+    def _steps(self, duration: float) -> int:
+        return round(duration / self.circuit.simulation.h)
+
+    def _present(
+        self, stimuli: FloatArray, targets: FloatArray, first: int, *, is_test: bool, learn: bool
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Present one batch; returns mean potentials over the read-out window, shape (networks, batch, cells) (mV)."""
+        trial, layout = self.circuit.trial, self._layout
+        if trial.between == "reset":
+            self._finish_learning()
+            self._return_to_rest(stimuli.shape[1])
+        t_pres = self._steps(trial.t_pres_test if is_test else trial.t_pres)
+        readout_on = self._steps(trial.t_readout_on_test if is_test else trial.t_readout_on)
+        learn_on = self._steps(trial.t_learn_on) if learn and self._plastic else t_pres
+        interneurons_only = np.zeros((*stimuli.shape[:2], layout.n_cells))
+        interneurons_only[..., layout.all_interneurons] = self.circuit.neuron.g_nudge
+        taught = interneurons_only.copy()
+        taught[..., layout.outputs] = np.where(np.isnan(targets), 0.0, self.circuit.neuron.g_nudge)
+        drive = np.zeros_like(taught)
+        drive[..., layout.outputs] = np.nan_to_num(taught[..., layout.outputs] * targets)
+        conductances = self._conductances(taught)
+        sums = tuple(np.zeros((*stimuli.shape[:2], layout.n_cells)) for _ in range(3))
+        for step in range(t_pres):
+            self._step(stimuli, drive, conductances, learns=step >= learn_on)
+            if step >= readout_on:
+                for total, V in zip(sums, (self._V_soma, self._V_basal, self._V_apical), strict=True):
+                    total += V
+        silence, undriven = np.zeros_like(stimuli), np.zeros_like(drive)
+        conductances = self._conductances(interneurons_only)
+        for _ in range(self._steps(trial.t_relax)):
+            self._step(silence, undriven, conductances, learns=False)
+        self._refuse_divergence(first)
+        means = tuple(total / (t_pres - readout_on) for total in sums)
+        return means[0], means[1], means[2]
+
+    def _return_to_rest(self, batch: int) -> None:
+        """Everything is as in a new network, but for the weights; what was on its way is lost."""
+        zeros = np.zeros((len(self._W), batch, self._layout.n_cells))
+        self._V_soma, self._V_basal, self._V_apical = zeros.copy(), zeros.copy(), zeros.copy()
+        nothing = _Arrivals(zeros, zeros, zeros, self._unnudged)
+        self._arrivals = deque([nothing] * self._delay)
+        self._errors: deque[_Errors | None] = deque([None] * self._delay)
+        self._trace = zeros.copy()  # of the rates that the next error meets
+        self._input_trace = np.zeros((len(self._W), batch, self.circuit.sizes[0]))
+
+    def _step(self, stimuli: FloatArray, drive: FloatArray, conductances: _Conductances, *, learns: bool) -> None:
+        """One time step; `drive` holds the current of the teacher (pA)."""
+        neuron, layout = self.circuit.neuron, self._layout
+        arrivals = self._arrivals.popleft()
+        self._V_basal *= self._decay_basal
+        self._V_basal += (1.0 - self._decay_basal) * arrivals.basal
+        self._V_apical *= self._decay_apical
+        self._V_apical += (1.0 - self._decay_apical) * arrivals.apical
+        u_inf = neuron.g_basal * self._V_basal
+        u_inf += layout.g_apical * self._V_apical
+        u_inf += arrivals.nudge
+        u_inf /= arrivals.conductances.total
+        self._V_soma -= u_inf
+        self._V_soma *= arrivals.conductances.decay
+        self._V_soma += u_inf
+        u = u_inf if neuron.latent_equilibrium else self._V_soma
+        rates = transfer(u, neuron)
+
+        if self._plastic:
+            self._integrate(self._errors.popleft())
+            self._trace *= self._keep_trace
+            self._trace += self._add_rate * rates
+            self._input_trace *= self._keep_trace
+            self._input_trace += self._add_rate * stimuli
+            error = None
+            if learns:
+                error = _Errors(rates - transfer(layout.basal_factor * self._V_basal, neuron), -self._V_apical)
+            self._errors.append(error)
+
+        basal, apical, nudge = np.zeros_like(u), np.zeros_like(u), drive.copy()
+        for block in layout.blocks:
+            pre = stimuli if block.from_inputs else rates[..., block.pre]
+            onto = apical if block.apical else basal
+            np.matmul(pre, block.of(self._W).swapaxes(-1, -2), out=onto[..., block.post])
+        for cells, partners in zip(layout.interneurons, layout.pyramidal[1:], strict=True):
+            np.multiply(neuron.g_nudge, u[..., partners], out=nudge[..., cells])
+        self._arrivals.append(_Arrivals(basal, apical, nudge, conductances))
+
+    def _integrate(self, errors: _Errors | None) -> None:
+        """Let the errors of one step meet the present traces."""
+        if errors is None and not self._pending:
+            return
+        if self._pending:
+            np.multiply(self._E, (1.0 - self._keep_filtered) * self._eta_h, out=self._X)
+            self._change(self._X)
+            self._E *= self._keep_filtered
+        if errors is not None:
+            self._outer(errors)
+            if self._filtered:
+                self._E += self._X
+                self._pending = True
+            else:
+                self._X *= self._eta_h
+                self._change(self._X)
+
+    def _outer(self, errors: _Errors) -> None:
+        """Error times trace of every synapse, summed over the batch, into the scratch."""
+        for block in self._layout.blocks:
+            error = (errors.apical if block.apical else errors.basal)[..., block.post]
+            trace = self._input_trace if block.from_inputs else self._trace[..., block.pre]
+            np.matmul(error.swapaxes(-1, -2), trace, out=block.of(self._X))
+
+    def _change(self, change: FloatArray) -> None:
+        self._W += change
+        np.maximum(self._W, self._low, out=self._W)
+        np.minimum(self._W, self._high, out=self._W)
+
+    def _finish_learning(self) -> None:
+        """What a long silence does: the last errors meet traces to which nothing is added, and the filter runs dry."""
+        if not self._plastic:
+            return
+        for errors in self._errors:
+            self._integrate(errors)
+            self._trace *= self._keep_trace
+            self._input_trace *= self._keep_trace
+        if self._pending:
+            self._change(self._E * self._eta_h)
+            self._E[...] = 0.0
+            self._pending = False
+
+    def _refuse_divergence(self, first: int) -> None:
+        largest = np.max(np.abs(self._V_soma), axis=(0, 2))
+        absurd = ~(largest <= MAX_POTENTIAL)
+        if np.any(absurd):
+            sample = int(np.argmax(absurd))
+            raise DivergenceError(
+                f"the network diverges: a somatic potential became {largest[sample]:.4g} mV; "
+                "lower the learning rates or the weights of the feedback",
+                first + sample,
+            )
+
+
+def _decay(h: float, tau: float) -> float:
+    """Share that is left after a step of something that decays with tau (ms); nothing if tau is 0."""
+    return float(np.exp(-h / tau)) if tau > 0.0 else 0.0
