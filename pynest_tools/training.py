@@ -152,9 +152,8 @@ class _Loop:
         while (done := self._done) < training.epochs:
             next_test = min((done // training.test_interval + 1) * training.test_interval, training.epochs)
             for epoch, metrics in enumerate(self._train(done, next_test), start=done + 1):
-                if epoch == next_test:
-                    metrics = [own | test for own, test in zip(metrics, self._test(epoch), strict=True)]
-                self._record(epoch, metrics)
+                test = self._test(epoch) if epoch == next_test else [{}] * len(metrics)
+                self._record(epoch, [own | tested for own, tested in zip(metrics, test, strict=True)])
             self._report(self._done)
 
     def _train(self, done: int, next_test: int) -> list[list[Metrics]]:

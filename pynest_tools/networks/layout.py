@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How the numpy backends lay out cells and weights.
 
-All cells lie side by side on the last axis of an array: P_1, I_1, P_2, I_2, ..., I_{N-1}, P_N. Interneurons I_k are next to P_{k+1}, so
-that everything that P_k sends to basal dendrites is one matrix, and everything that its apical dendrites receive is another. The
+All cells lie side by side on the last axis of an array: P_1, I_1, P_2, I_2, ..., I_{N-1}, P_N. Interneurons I_k are next to P_{k+1},
+so that everything that P_k sends to basal dendrites is one matrix, and everything that its apical dendrites receive is another. The
 axes before the last are networks that are simulated side by side, and samples that are presented side by side.
 """
 

@@ -14,30 +14,23 @@ from .backend import DivergenceError, FloatArray, TrialResult, Weights
 from .layout import Layout
 from .transfer import transfer
 
+BASAL, APICAL = 0, 1
 MAX_POTENTIAL = 1000.0  # mV; no membrane reaches 1 V, and the cells in NEST refuse more, too
 
 
-class _Conductances(NamedTuple):
-    """Of the somata while certain cells are nudged: total (nS), and decay of a potential in one step."""
+class _Shares(NamedTuple):
+    """Of the dendrites in u_inf while certain cells are nudged, and the decay of the somatic potential in one step."""
 
-    total: FloatArray
+    dendrites: FloatArray
     decay: FloatArray
 
 
 class _Arrivals(NamedTuple):
-    """What reaches all cells in one step: input of both dendrites (mV), and the nudging current (pA)."""
+    """What reaches all cells in one step: input of both dendrites, and what nudging adds to u_inf (mV)."""
 
-    basal: FloatArray
-    apical: FloatArray
+    dendrites: FloatArray
     nudge: FloatArray
-    conductances: _Conductances
-
-
-class _Errors(NamedTuple):
-    """Errors of one step: basal (1/ms) and apical (mV), shape (networks, samples, cells)."""
-
-    basal: FloatArray
-    apical: FloatArray
+    shares: _Shares
 
 
 class OdeMicrocircuit:
@@ -66,7 +59,10 @@ class OdeMicrocircuit:
         self._layout = layout = Layout(circuit)
         neuron, plasticity, h = circuit.neuron, circuit.plasticity, circuit.simulation.h
         self._delay = round(circuit.simulation.delay / h)
-        self._decay_basal, self._decay_apical = _decay(h, neuron.tau_basal), _decay(h, neuron.tau_apical)
+        # arrays of both dendrites have a first axis for basal and apical
+        decay = np.array([_decay(h, neuron.tau_basal), _decay(h, neuron.tau_apical)]).reshape(2, 1, 1, 1)
+        self._keep_dendrites, self._add_dendrites = decay, 1.0 - decay
+        self._share_of_partner = neuron.g_nudge / (neuron.g_L + neuron.g_basal + neuron.g_nudge)
         self._keep_trace = _decay(h, plasticity.tau_s)
         self._add_rate = self._keep_trace * h / plasticity.tau_s if plasticity.tau_s > 0.0 else 1.0
         self._filtered, self._keep_filtered = plasticity.tau_Delta > 0.0, _decay(h, plasticity.tau_Delta)
@@ -75,8 +71,14 @@ class OdeMicrocircuit:
         self._eta_h = eta * h
         self._low = np.where(eta > 0.0, plasticity.Wmin, -np.inf)
         self._high = np.where(eta > 0.0, plasticity.Wmax, np.inf)
-        self._unnudged = self._conductances(np.zeros(layout.n_cells))
-        self.set_weights(weights)
+        self._unnudged = self._shares(np.zeros((1, 1, layout.n_cells)))
+        self._is_stack = weights.up[0].ndim > 2
+        self._W = np.atleast_2d(layout.flatten(weights))
+        self._E = np.zeros_like(self._W)  # error times trace that the filter holds
+        self._pending = False  # whether it holds anything
+        self._X = np.zeros_like(self._W)  # scratch: error times trace of one step
+        self._transposed = [block.of(self._W).swapaxes(-1, -2) for block in layout.blocks]
+        self._products = [block.of(self._X) for block in layout.blocks]
         self._return_to_rest(1)
 
     def run(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> TrialResult:
@@ -110,16 +112,12 @@ class OdeMicrocircuit:
     def set_weights(self, weights: Weights) -> None:
         """Set every weight exactly (mV ms)."""
         flat = self._layout.flatten(weights)
-        self._is_stack = flat.ndim > 1
-        self._W = flat if self._is_stack else flat[np.newaxis]
-        if not hasattr(self, "_E"):
-            self._E = np.zeros_like(self._W)  # error times trace that the filter holds
-            self._X = np.zeros_like(self._W)  # scratch
-            self._pending = False  # whether the filter holds anything
+        self._W[...] = flat if self._is_stack else flat[np.newaxis]
 
-    def _conductances(self, g_nudge: FloatArray) -> _Conductances:
-        total = self._layout.g_rest + g_nudge
-        return _Conductances(total, np.exp(-self.circuit.simulation.h * total / self.circuit.neuron.C_m))
+    def _shares(self, g_nudge: FloatArray) -> _Shares:
+        neuron, total = self.circuit.neuron, self._layout.g_rest + g_nudge
+        dendrites = np.stack([neuron.g_basal / total, self._layout.g_apical / total])
+        return _Shares(dendrites, np.exp(-self.circuit.simulation.h * total / neuron.C_m))
 
     def _steps(self, duration: float) -> int:
         return round(duration / self.circuit.simulation.h)
@@ -139,47 +137,46 @@ class OdeMicrocircuit:
         interneurons_only[..., layout.all_interneurons] = self.circuit.neuron.g_nudge
         taught = interneurons_only.copy()
         taught[..., layout.outputs] = np.where(np.isnan(targets), 0.0, self.circuit.neuron.g_nudge)
-        drive = np.zeros_like(taught)
-        drive[..., layout.outputs] = np.nan_to_num(taught[..., layout.outputs] * targets)
-        conductances = self._conductances(taught)
-        sums = tuple(np.zeros((*stimuli.shape[:2], layout.n_cells)) for _ in range(3))
+        drive = self._share_of_partner * np.nan_to_num(targets)
+        shares = self._shares(taught)
+        V_soma, V_dendrites = np.zeros_like(taught), np.zeros((2, *taught.shape))
         for step in range(t_pres):
-            self._step(stimuli, drive, conductances, learns=step >= learn_on)
+            self._step(stimuli, drive, shares, learns=step >= learn_on)
             if step >= readout_on:
-                for total, V in zip(sums, (self._V_soma, self._V_basal, self._V_apical), strict=True):
-                    total += V
-        silence, undriven = np.zeros_like(stimuli), np.zeros_like(drive)
-        conductances = self._conductances(interneurons_only)
+                V_soma += self._V_soma
+                V_dendrites += self._V_dendrites
+        silence, no_drive, shares = np.zeros_like(stimuli), np.zeros_like(drive), self._shares(interneurons_only)
         for _ in range(self._steps(trial.t_relax)):
-            self._step(silence, undriven, conductances, learns=False)
+            self._step(silence, no_drive, shares, learns=False)
         self._refuse_divergence(first)
-        means = tuple(total / (t_pres - readout_on) for total in sums)
-        return means[0], means[1], means[2]
+        V_basal, V_apical = V_dendrites / (t_pres - readout_on)
+        return V_soma / (t_pres - readout_on), V_basal, V_apical
 
     def _return_to_rest(self, batch: int) -> None:
         """Everything is as in a new network, but for the weights; what was on its way is lost."""
-        zeros = np.zeros((len(self._W), batch, self._layout.n_cells))
-        self._V_soma, self._V_basal, self._V_apical = zeros.copy(), zeros.copy(), zeros.copy()
-        nothing = _Arrivals(zeros, zeros, zeros, self._unnudged)
-        self._arrivals = deque([nothing] * self._delay)
-        self._errors: deque[_Errors | None] = deque([None] * self._delay)
-        self._trace = zeros.copy()  # of the rates that the next error meets
+        shape = (len(self._W), batch, self._layout.n_cells)
+        self._V_soma, self._V_dendrites = np.zeros(shape), np.zeros((2, *shape))
+        nothing = [_Arrivals(np.zeros((2, *shape)), np.zeros(shape), self._unnudged) for _ in range(self._delay)]
+        self._arrivals = deque(nothing)
+        self._errors: deque[FloatArray | None] = deque([None] * self._delay)
+        self._trace = np.zeros(shape)  # of the rates that the next error meets
+        self._basal_factor = np.broadcast_to(
+            self._layout.basal_factor, shape
+        ).copy()  # numpy is faster with whole arrays
         self._input_trace = np.zeros((len(self._W), batch, self.circuit.sizes[0]))
 
-    def _step(self, stimuli: FloatArray, drive: FloatArray, conductances: _Conductances, *, learns: bool) -> None:
-        """One time step; `drive` holds the current of the teacher (pA)."""
+    def _step(self, stimuli: FloatArray, drive: FloatArray, shares: _Shares, *, learns: bool) -> None:
+        """One time step; `drive` is what the teacher adds to u_inf (mV)."""
         neuron, layout = self.circuit.neuron, self._layout
         arrivals = self._arrivals.popleft()
-        self._V_basal *= self._decay_basal
-        self._V_basal += (1.0 - self._decay_basal) * arrivals.basal
-        self._V_apical *= self._decay_apical
-        self._V_apical += (1.0 - self._decay_apical) * arrivals.apical
-        u_inf = neuron.g_basal * self._V_basal
-        u_inf += layout.g_apical * self._V_apical
+        self._V_dendrites *= self._keep_dendrites
+        np.multiply(arrivals.dendrites, self._add_dendrites, out=arrivals.dendrites)
+        self._V_dendrites += arrivals.dendrites
+        from_basal, from_apical = np.multiply(arrivals.shares.dendrites, self._V_dendrites, out=arrivals.dendrites)
+        u_inf = from_basal + from_apical
         u_inf += arrivals.nudge
-        u_inf /= arrivals.conductances.total
         self._V_soma -= u_inf
-        self._V_soma *= arrivals.conductances.decay
+        self._V_soma *= arrivals.shares.decay
         self._V_soma += u_inf
         u = u_inf if neuron.latent_equilibrium else self._V_soma
         rates = transfer(u, neuron)
@@ -190,22 +187,25 @@ class OdeMicrocircuit:
             self._trace += self._add_rate * rates
             self._input_trace *= self._keep_trace
             self._input_trace += self._add_rate * stimuli
-            error = None
+            errors = None
             if learns:
-                error = _Errors(rates - transfer(layout.basal_factor * self._V_basal, neuron), -self._V_apical)
-            self._errors.append(error)
+                errors = np.empty_like(self._V_dendrites)
+                np.subtract(rates, transfer(self._basal_factor * self._V_dendrites[BASAL], neuron), out=errors[BASAL])
+                np.negative(self._V_dendrites[APICAL], out=errors[APICAL])
+            self._errors.append(errors)
 
-        basal, apical, nudge = np.zeros_like(u), np.zeros_like(u), drive.copy()
-        for block in layout.blocks:
+        dendrites, nudge = arrivals.dendrites, arrivals.nudge  # used up, so there is room; 0 where nothing ever arrives
+        for block, weights in zip(layout.blocks, self._transposed, strict=True):
             pre = stimuli if block.from_inputs else rates[..., block.pre]
-            onto = apical if block.apical else basal
-            np.matmul(pre, block.of(self._W).swapaxes(-1, -2), out=onto[..., block.post])
+            onto = dendrites[APICAL if block.apical else BASAL]
+            np.matmul(pre, weights, out=onto[..., block.post])
+        nudge[..., layout.outputs] = drive
         for cells, partners in zip(layout.interneurons, layout.pyramidal[1:], strict=True):
-            np.multiply(neuron.g_nudge, u[..., partners], out=nudge[..., cells])
-        self._arrivals.append(_Arrivals(basal, apical, nudge, conductances))
+            np.multiply(self._share_of_partner, u[..., partners], out=nudge[..., cells])
+        self._arrivals.append(_Arrivals(dendrites, nudge, shares))
 
-    def _integrate(self, errors: _Errors | None) -> None:
-        """Let the errors of one step meet the present traces."""
+    def _integrate(self, errors: FloatArray | None) -> None:
+        """Let the errors of one step, basal (1/ms) and apical (mV), meet the present traces."""
         if errors is None and not self._pending:
             return
         if self._pending:
@@ -221,12 +221,12 @@ class OdeMicrocircuit:
                 self._X *= self._eta_h
                 self._change(self._X)
 
-    def _outer(self, errors: _Errors) -> None:
+    def _outer(self, errors: FloatArray) -> None:
         """Error times trace of every synapse, summed over the batch, into the scratch."""
-        for block in self._layout.blocks:
-            error = (errors.apical if block.apical else errors.basal)[..., block.post]
+        for block, products in zip(self._layout.blocks, self._products, strict=True):
+            error = errors[APICAL if block.apical else BASAL][..., block.post]
             trace = self._input_trace if block.from_inputs else self._trace[..., block.pre]
-            np.matmul(error.swapaxes(-1, -2), trace, out=block.of(self._X))
+            np.matmul(error.swapaxes(-1, -2), trace, out=products)
 
     def _change(self, change: FloatArray) -> None:
         self._W += change

@@ -24,14 +24,17 @@ def transfer(u: FloatArray, neuron: NeuronParameters) -> FloatArray:
     ndarray
         Rates (1/ms), of the shape of u.
     """
-    x = neuron.beta * (u - neuron.theta)
+    x = neuron.beta * u
+    if neuron.theta != 0.0:
+        x -= neuron.beta * neuron.theta
     y = np.abs(x)
     np.negative(y, out=y)
     np.exp(y, out=y)
     np.log1p(y, out=y)  # several times as fast as numpy's logaddexp, and as exact
     np.maximum(x, 0.0, out=x)
     y += x
-    y *= neuron.gamma
+    if neuron.gamma != 1.0:
+        y *= neuron.gamma
     return y
 
 
