@@ -84,14 +84,15 @@ def test_one_learning_rate_serves_all_layers():
         ("network.simulation.delay", 0.25, ["simulation.delay must be a multiple", "got 0.25 ms"]),
         ("network.simulation.delay", 1e-9, ["simulation.delay must be a multiple"]),
         ("network.simulation.h", 0.0333, ["simulation.h must be a multiple of 0.001 ms"]),
-        ("network.transmission", "rates", ["static weights only", "eta_up, eta_ip and eta_pi to 0"]),
-        ("network.transmission", "pulses", ["must be 'population', 'spikes' or 'rates'", "got 'pulses'"]),
+        ("network.transmission", "pulses", ["must be 'population' or 'spikes'", "got 'pulses'"]),
+        ("backend", "odes", ["must be 'spiking', 'rate', 'ode', 'steady' or 'backprop'", "got 'odes'"]),
+        ("network.plasticity.tau_s", 0.0, ["must be positive with spikes", 'or use backend = "rate"']),
+        ("training.batch_size", 8, ["must be 1 with backend spiking", "got 8", 'or use backend = "ode"']),
         (
             "network",
             {"transmission": "population", "neuron": {"t_ref": 1.0}},
             ["have no refractory time", "set neuron.t_ref to 0", "got 1.0 ms"],
         ),
-        ("backend", "rate", ["backend must be 'spiking'", "got 'rate'"]),
         ("seed", -1, ["seed must be greater than or equal to 0", "got -1"]),
     ],
 )
@@ -120,10 +121,17 @@ def test_times_that_are_no_binary_fractions_are_multiples_of_h():
         assert changed("network.trial", trial).network.trial.t_pres == time
 
 
-def test_rates_with_static_weights_are_allowed():
-    plasticity = {"eta_up": 0.0, "eta_ip": 0.0, "eta_pi": 0.0}
-    run = changed("network", {"transmission": "rates", "plasticity": plasticity})
-    assert run.network.transmission == "rates"
+def test_rates_need_no_trace():
+    network = {"plasticity": {"tau_s": 0.0, "tau_Delta": 0.0}, "neuron": {"tau_basal": 0.0, "tau_apical": 0.0}}
+    run = RunSpecification.for_task("bars", {"backend": "rate", "network": network})
+    assert run.network.plasticity.tau_s == 0.0
+
+
+def test_samples_that_depend_on_each_other_cannot_be_batched():
+    changes = {"backend": "ode", "training": {"batch_size": 24}, "network": {"trial": {"between": "keep"}}}
+    with pytest.raises(SpecificationError, match='between must be "reset", got "keep"'):
+        RunSpecification.for_task("bars", changes)
+    RunSpecification.for_task("bars", changes | {"network": {"trial": {"between": "reset"}}})
 
 
 @pytest.mark.parametrize("task", TASKS)
