@@ -45,6 +45,9 @@ class TrainingParameters(Settings):
 
     epochs: int = Field(default=200, ge=0, description="epochs of training")
     test_interval: int = Field(default=10, ge=1, description="epochs between two tests (thesis)")
+    stop_after: int = Field(
+        default=0, ge=0, description="end early after so many tests in a row at 100 %; 0: train all epochs"
+    )
     batch_size: int = Field(
         default=1, ge=1, description="samples learned side by side, their changes summed (ode, steady, backprop)"
     )

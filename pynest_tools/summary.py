@@ -60,14 +60,16 @@ class TrainingResult:
         return next((record for record in reversed(self.records) if "test_accuracy" in record), None)
 
     @property
+    def tests_at_100(self) -> int:
+        """Number of the latest tests in a row that were at 100 %."""
+        tests = [record["test_accuracy"] for record in reversed(self.records) if "test_accuracy" in record]
+        return next((i for i, accuracy in enumerate(tests) if accuracy < 1.0), len(tests))
+
+    @property
     def stable_from_epoch(self) -> int | None:
         """Epoch of the first test from which on every test was at 100 %, or None."""
-        stable = None
-        for record in reversed([record for record in self.records if "test_accuracy" in record]):
-            if record["test_accuracy"] < 1.0:
-                break
-            stable = int(record["epoch"])
-        return stable
+        tests = [int(record["epoch"]) for record in self.records if "test_accuracy" in record]
+        return tests[-self.tests_at_100] if self.tests_at_100 > 0 else None
 
     @property
     def python_share(self) -> float:

@@ -149,12 +149,17 @@ class _Loop:
         self._record(0, self._test(0))
         self._report(0)
         training = self.spec.training
-        while (done := self._done) < training.epochs:
+        while (done := self._done) < training.epochs and not self._has_learned():
             next_test = min((done // training.test_interval + 1) * training.test_interval, training.epochs)
             for epoch, metrics in enumerate(self._train(done, next_test), start=done + 1):
                 test = self._test(epoch) if epoch == next_test else [{}] * len(metrics)
                 self._record(epoch, [own | tested for own, tested in zip(metrics, test, strict=True)])
             self._report(self._done)
+
+    def _has_learned(self) -> bool:
+        """Whether every network has passed as many tests in a row as suffice to end early."""
+        wanted = self.spec.training.stop_after
+        return wanted > 0 and all(member.result.tests_at_100 >= wanted for member in self.members)
 
     def _train(self, done: int, next_test: int) -> list[list[Metrics]]:
         """Train as many epochs as one chunk holds, at least one, and none beyond the next test.
