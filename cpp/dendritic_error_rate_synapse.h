@@ -164,7 +164,8 @@ private:
   //! Bring the weight up to the time of the rate that comes next, once.
   void look_ahead_( const CommonPropertiesType& cp );
 
-  bool is_ahead_ = false;  //!< whether the weight is already that of the rate that comes next; fills the padding of the base class
+  bool is_ahead_ =
+    false;  //!< whether the weight is already that of the rate that comes next; fills the padding of the base class
   double weight_ = 1.0;    //!< W (mV ms)
   double filtered_ = 0.0;  //!< E, error times trace that the filter holds
   double trace_ = 0.0;     //!< low-pass filtered presynaptic rate that the next error meets (1/ms)
@@ -285,8 +286,7 @@ dendritic_error_rate_synapse< targetidentifierT >::get_status( Dictionary& d ) c
   dendritic_error_rate_synapse present = *this;
   if ( const Node* const target = get_target( 0 ) )
   {
-    const ConnectorModel& cm =
-      kernel().model_manager.get_connection_model( this->get_syn_id(), target->get_thread() );
+    const ConnectorModel& cm = kernel().model_manager.get_connection_model( this->get_syn_id(), target->get_thread() );
     present.look_ahead_( static_cast< const CommonPropertiesType& >( cm.get_common_properties() ) );
   }
   d[ names::weight ] = present.weight_;

@@ -50,7 +50,8 @@ DendriticErrorCommonProperties< n_traces >::set_status( const Dictionary& d, Con
     throw BadProperty( String::compose( "eta must be a finite number, got %1 (%2)", changed.eta, cm.get_name() ) );
   }
   const bool may_lack_trace = n_traces == 0;
-  if ( not( ( changed.tau_s > 0.0 or ( may_lack_trace and changed.tau_s == 0.0 ) ) and std::isfinite( changed.tau_s ) ) )
+  if ( not(
+         ( changed.tau_s > 0.0 or ( may_lack_trace and changed.tau_s == 0.0 ) ) and std::isfinite( changed.tau_s ) ) )
   {
     throw BadProperty( String::compose( "tau_s must be positive%1, got %2 ms (%3)",
       may_lack_trace ? ", or 0 for no trace" : "",

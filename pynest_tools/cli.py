@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Command line: ``pyramidal train | evaluate | plot | doctor``."""
+"""Command line: ``pyramidal train | compare | evaluate | plot | doctor``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,16 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__
-from .display import TrainingDisplay, doctor_table, result_table
+from .comparison import compare as compare_runs
+from .display import ComparisonDisplay, TrainingDisplay, comparison_table, doctor_table, result_table
 from .errors import UserError
 from .networks import build_network
 from .networks.backend import DivergenceError
 from .networks.weights import load_weights
-from .plotting import training_figure
+from .plotting import comparison_figure, training_figure
 from .recording import Metrics, RunFolder, default_folder
-from .settings import merged
-from .specification import RunSpecification, read_toml
+from .settings import merged, suggestion
+from .specification import BACKENDS, RunSpecification, read_toml
 from .tasks import TASKS
 from .training import evaluate as evaluate_network
 from .training import train as train_network
@@ -68,6 +70,7 @@ def main() -> None:
 
 @main.command()
 @click.argument("task", metavar=f"[{'|'.join(TASKS)}]")
+@click.option("--backend", type=click.Choice(BACKENDS), help="What computes the network [spiking].")
 @click.option("--seed", type=int, help="Seed of weights, order of samples, and spikes.")
 @click.option("--epochs", type=int, help="Epochs of training.")
 @click.option("--threads", type=int, help="Threads of the simulator.")
@@ -77,6 +80,7 @@ def main() -> None:
 @click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.")
 def train(
     task: str,
+    backend: str | None,
     seed: int | None,
     epochs: int | None,
     threads: int | None,
@@ -90,7 +94,8 @@ def train(
     Later sources win: the task's defaults, --config, --set, the other options. The folder of the run keeps
     config.toml (complete), metrics.jsonl, summary.json, weights.npz and figures/.
     """
-    spec = _specification(task, config, settings, {"seed": seed, "epochs": epochs, "threads": threads})
+    options = {"backend": backend, "seed": seed, "epochs": epochs, "threads": threads}
+    spec = _specification(task, config, settings, options)
     folder = RunFolder.create(output or default_folder(spec), spec, overwrite=overwrite)
     console = Console(highlight=False)
     with TrainingDisplay(console, spec) as display:
@@ -104,6 +109,55 @@ def train(
         raise _Interruption(
             f"interrupted after epoch {result.epochs} of {spec.training.epochs}; weights and metrics are kept"
         )
+
+
+@main.command()
+@click.argument("task", metavar=f"[{'|'.join(TASKS)}]")
+@click.option("--backends", default=",".join(BACKENDS), show_default=True, help="Which to compare.")
+@click.option("--seed", type=int, help="Seed of weights, order of samples, and spikes.")
+@click.option("--epochs", type=int, help="Epochs of training.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with entries that differ from the defaults.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One entry, e.g. network.neuron.psi=50.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time [one per core].")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the runs [runs/compare-TASK-seedSEED].")
+@click.option("--overwrite", is_flag=True, help="Replace the runs that the folder holds.")
+def compare(
+    task: str,
+    backends: str,
+    seed: int | None,
+    epochs: int | None,
+    config: Path | None,
+    settings: tuple[str, ...],
+    jobs: int | None,
+    output: Path | None,
+    overwrite: bool,
+) -> None:
+    """Train the same circuit with several backends, from the same weights.
+
+    Each run is kept in a subfolder with the name of its backend; comparison.png shows them side by side.
+    """
+    names = list(dict.fromkeys(name.strip() for name in backends.split(",")))
+    for name in names:
+        if name not in BACKENDS:
+            raise UserError(f"backend {name!r} is unknown; {suggestion(name, list(BACKENDS))}")
+    options = {"seed": seed, "epochs": epochs}
+    specs = {name: _specification(task, config, settings, options | {"backend": name}) for name in names}
+    spec = specs[names[0]]
+    folder = output or Path("runs") / f"compare-{task}-seed{spec.seed}"
+    console = Console(highlight=False)
+    with ComparisonDisplay(console, specs) as display:
+        results = compare_runs(specs, folder, display.update, jobs=jobs, overwrite=overwrite)
+    baselines = results[names[0]].baselines
+    figure, sizes = folder / "comparison.png", "-".join(str(size) for size in spec.network.sizes)
+    records = {name: result.records for name, result in results.items()}
+    comparison_figure(records, baselines, f"{task}: {sizes}, seed {spec.seed}").savefig(figure)
+    console.print(comparison_table(results, baselines))
+    console.print(f"Kept in {folder}/, figure in {figure}", soft_wrap=True)
+    diverged = {name: result.diverged for name, result in results.items() if result.diverged is not None}
+    if diverged:
+        raise _Failure("\n".join(f"{name} diverged: {why}" for name, why in diverged.items()))
+    if any(result.interrupted for result in results.values()):
+        raise _Interruption("interrupted; what was reached is kept")
 
 
 @main.command()
@@ -146,18 +200,19 @@ def doctor(ctx: click.Context) -> None:
 
 
 def _specification(
-    task: str, config: Path | None, settings: tuple[str, ...], options: dict[str, int | None]
+    task: str, config: Path | None, settings: tuple[str, ...], options: Mapping[str, str | int | None]
 ) -> RunSpecification:
     """The run that the command line asks for."""
     entries: dict[str, Any] = read_toml(config) if config is not None else {}
     for setting in settings:
         entries = merged(entries, _entry(setting))
     for name, key in (
+        ("backend", "backend"),
         ("seed", "seed"),
         ("epochs", "training.epochs"),
         ("threads", "network.simulation.threads"),
     ):
-        value = options[name]
+        value = options.get(name)
         if value is not None:
             entries = merged(entries, _nested(key, value))
     named = entries.get("task", {}).get("name", task) if isinstance(entries.get("task", {}), dict) else task

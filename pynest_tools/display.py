@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 
 from rich import box
@@ -58,6 +58,73 @@ class TrainingDisplay:
         if not self._console.is_terminal and test["epoch"] > self._shown:
             self._shown = test["epoch"]
             self._console.print(f"epoch {self._shown:.0f}/{self._epochs}  {metrics}")
+
+
+class ComparisonDisplay:
+    """One progress bar per run with its test accuracy; plain lines without a terminal.
+
+    Parameters
+    ----------
+    console : Console
+        Where to show it.
+    specs : mapping of str to RunSpecification
+        The runs by name.
+    """
+
+    def __init__(self, console: Console, specs: Mapping[str, RunSpecification]) -> None:
+        self._console = console
+        self._shown = dict.fromkeys(specs, -1.0)  # epoch of the last test that was printed
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}  {task.fields[metrics]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        width = max(map(len, specs))
+        self._tasks = {
+            name: self._bars.add_task(name.ljust(width), total=spec.training.epochs, epoch=0, metrics="")
+            for name, spec in specs.items()
+        }
+
+    def __enter__(self) -> ComparisonDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def update(self, name: str, epochs: float, test: Metrics) -> None:
+        """Show how many epochs of a run are done, and the record of the epoch that was tested last."""
+        metrics = f"accuracy {test['test_accuracy']:.1%}"
+        self._bars.update(self._tasks[name], completed=epochs, epoch=int(epochs), metrics=metrics)
+        if not self._console.is_terminal and test["epoch"] > self._shown[name]:
+            self._shown[name] = test["epoch"]
+            self._console.print(f"{name}  epoch {test['epoch']:.0f}  {metrics}  loss {test['test_loss']:.4f}")
+
+
+def comparison_table(results: Mapping[str, TrainingResult], baselines: Mapping[str, float]) -> Table:
+    """What the runs reached, one a line, and the baselines below."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("", "accuracy", "loss (mV²)", "100 % from", "apical (mV)", "time (s)"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for name, result in results.items():
+        test, stable = result.last_test or {}, result.stable_from_epoch
+        table.add_row(
+            name,
+            f"{test['test_accuracy']:.1%}" if test else "-",
+            f"{test['test_loss']:.3g}" if test else "-",
+            "diverged" if result.diverged else "-" if stable is None else str(stable),
+            f"{test['apical_error']:.2g}" if test.get("apical_error", 0.0) > 0.0 else "",
+            f"{result.wall_s:.1f}",
+        )
+    table.add_section()
+    for name, value in baselines.items():
+        table.add_row(name, f"{value:.1%}", "", "", "", "")
+    return table
 
 
 def result_table(result: TrainingResult) -> Table:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 # Okabe & Ito (2008): told apart with every kind of colour vision
-BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"
 INK, GREY, PALE = "#333333", "#707070", "#E8E8E8"
 
 TRAINING: dict[str, Any] = {
@@ -28,6 +29,8 @@ TEST: dict[str, Any] = {
     "label": "test",
 }
 APICAL: dict[str, Any] = {"color": GREEN, "linewidth": 1.4}
+
+SERIES = ((BLUE, "o"), (GREEN, "s"), (ORANGE, "^"), (PURPLE, "v"), (VERMILLION, "D"))
 
 Records = Sequence[Mapping[str, float]]
 
@@ -87,6 +90,53 @@ def training_figure(records: Records, baselines: Mapping[str, float], title: str
     figure.legend(
         *loss.get_legend_handles_labels(), loc="center right", bbox_to_anchor=(0.99, 0.955), ncols=2,
         frameon=False, fontsize=9, labelcolor=INK,
+    )  # fmt: skip
+    return figure
+
+
+def comparison_figure(runs: Mapping[str, Records], baselines: Mapping[str, float], title: str = "") -> Figure:
+    """Course of several runs of one task: test loss and test accuracy.
+
+    Parameters
+    ----------
+    runs : mapping of str to sequence of dict
+        Records of each run by its name.
+    baselines : dict
+        Accuracies to compare with, by name; each becomes a labelled line.
+    title : str
+        Written above the panels.
+
+    Returns
+    -------
+    Figure
+        Not attached to any window; save it with ``figure.savefig(path)``.
+    """
+    figure = Figure(figsize=(9.5, 3.9), dpi=150)
+    loss, accuracy = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.075, right=0.90, bottom=0.14, top=0.74, wspace=0.24)
+    last_epoch = max((record["epoch"] for records in runs.values() for record in records), default=1)
+    for axes, heading, unit in (
+        (loss, "Test loss", "mean squared error (mV²)"),
+        (accuracy, "Test accuracy", "correct samples (%)"),
+    ):
+        _tidy(axes, heading, unit)
+        axes.set_xlim(0.0, max(last_epoch, 1))
+    for (name, records), (color, marker) in zip(runs.items(), cycle(SERIES), strict=False):
+        style = {"color": color, "marker": marker, "linewidth": 1.5, "markersize": 4, "label": name, "zorder": 3}
+        _curve(loss, records, "test_loss", style)
+        _curve(accuracy, records, "test_accuracy", style)
+    loss.set_yscale("log")
+    loss.yaxis.set_minor_formatter(NullFormatter())
+    for name, value in baselines.items():
+        accuracy.axhline(value, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+        _beside(accuracy, value, name.replace(" ", "\n"))
+    accuracy.set_ylim(0.0, 1.03)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=None))
+    left = loss.get_position().x0
+    figure.text(left, 0.955, title, fontsize=11, color=INK, va="center")
+    figure.legend(
+        *loss.get_legend_handles_labels(), loc="center left", bbox_to_anchor=(left - 0.015, 0.875), ncols=len(runs),
+        frameon=False, fontsize=9, labelcolor=INK, columnspacing=1.6,
     )  # fmt: skip
     return figure
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..settings import Settings
-from .samples import Samples, majority_accuracy, one_hot
+from .samples import Samples, linear_accuracy, majority_accuracy, one_hot
 
 LARGEST_PIXEL = 16.0  # pixels of the data set count 0 ... 16
 HELD_OUT = 0.2  # part of each class that is only tested
@@ -58,21 +58,11 @@ class Digits(Settings):
 
     def baselines(self) -> dict[str, float]:
         """Held-out accuracy of a logistic regression on the same split, and of the most frequent class."""
-        return {"linear classifier": self.linear_accuracy, "chance": self.chance_accuracy}
-
-    @property
-    def linear_accuracy(self) -> float:
-        """Held-out accuracy of scikit-learn's logistic regression, trained on the same training set."""
-        from sklearn.linear_model import LogisticRegression  # slow to import
-
         train, test = self.training_set(), self.test_set()
-        classifier = LogisticRegression(max_iter=1000).fit(train.stimuli, train.labels)
-        return float(classifier.score(test.stimuli, test.labels))
-
-    @property
-    def chance_accuracy(self) -> float:
-        """Held-out accuracy of always answering the most frequent class of the training set."""
-        return majority_accuracy(self.training_set().labels, self.test_set().labels)
+        return {
+            "linear classifier": linear_accuracy(train, test),
+            "chance": majority_accuracy(train.labels, test.labels),
+        }
 
     @staticmethod
     def default_run() -> dict[str, Any]:

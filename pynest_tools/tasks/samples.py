@@ -46,6 +46,14 @@ def one_hot(stimuli: NDArray[np.float64], labels: NDArray[np.int64], n_classes: 
     return Samples(stimuli, np.eye(n_classes)[labels], labels)
 
 
+def linear_accuracy(train: Samples, test: Samples) -> float:
+    """Accuracy on the test set of a linear classifier: scikit-learn's logistic regression, fitted to the training set."""
+    from sklearn.linear_model import LogisticRegression  # slow to import
+
+    classifier = LogisticRegression(max_iter=1000).fit(train.stimuli, train.labels)
+    return float(classifier.score(test.stimuli, test.labels))
+
+
 def majority_accuracy(train_labels: NDArray[np.int64], test_labels: NDArray[np.int64]) -> float:
     """Accuracy on the test set of always answering the most frequent class of the training set: chance."""
     return float(np.mean(test_labels == np.bincount(train_labels).argmax()))

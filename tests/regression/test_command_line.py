@@ -178,3 +178,30 @@ def test_bad_input_is_one_sentence(tmp_path, arguments, message):
     assert run.returncode == 2
     assert message in " ".join(run.stderr.split())
     assert "Traceback" not in run.stderr
+
+
+def test_compare(tmp_path):
+    """Every backend begins with the same weights, is kept as a run of its own, and stands in table and figure."""
+    folder = tmp_path / "all"
+    compared = pyramidal("compare", "bars", "--epochs", 1, "--output", folder, *SHORT)
+    assert compared.returncode == 0, compared.stderr
+    backends = ["spiking", "rate", "ode", "steady", "backprop"]
+    for name in backends:
+        assert f"{name}  epoch 1  accuracy" in compared.stdout
+        summary = json.loads((folder / name / "summary.json").read_text())
+        assert (summary["backend"], summary["epochs"]) == (name, 1)
+    losses = {name: metrics(folder / name) for name in backends}
+    for before, after in zip(losses["rate"], losses["ode"], strict=True):
+        assert before["test_loss"] == pytest.approx(after["test_loss"], rel=1e-9)  # the same network twice
+    for name in ("spiking", "steady", "backprop"):  # noise of spikes and slow somata aside
+        assert losses[name][0]["test_loss"] == pytest.approx(losses["ode"][0]["test_loss"], rel=0.1)
+    assert (folder / "comparison.png").stat().st_size > 10_000
+    assert "linear classifier" in compared.stdout
+    again = pyramidal("compare", "bars", "--backends", "backprop", "--epochs", 1, "--output", folder)
+    assert again.returncode == 2
+    assert "is not empty" in again.stderr
+    # weights move between backends
+    moved = folder / "rate" / "weights.npz"
+    moved.replace(folder / "steady" / "weights.npz")
+    evaluated = pyramidal("evaluate", folder / "steady")
+    assert evaluated.returncode == 0, evaluated.stderr

@@ -145,3 +145,15 @@ def test_nothing_but_a_backend_imports_nest():
 def test_the_package_runs_as_a_module():
     command = [sys.executable, "-m", "pynest_tools", "--version"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("pyramidal, version")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["bars", "--backends", "ode,stedy"], "backend 'stedy' is unknown; did you mean steady?"),
+        (["bar", "--backends", "ode"], "task 'bar' is unknown; did you mean bars?"),
+        (["bars", "--set", "training.batch_size=8"], "batch_size must be 1 with backend spiking"),
+    ],
+)
+def test_comparison_of_what_cannot_be(pyramidal, arguments, words):
+    assert words in sentence(pyramidal("compare", *arguments))

@@ -53,8 +53,17 @@ def test_an_epoch_of_bars_shows_each_pattern_three_times():
     assert (len(patterns), set(counts)) == (8, {3})
 
 
-def test_bars_chance_is_the_largest_class():
-    assert Bars().baselines() == {"chance": 3 / 8}
+def test_bars_baselines():
+    baselines = Bars().baselines()
+    assert baselines["chance"] == 3 / 8
+    assert 3 / 8 < baselines["linear classifier"] < 1.0
+
+
+def test_no_linear_classifier_tells_bars_apart():
+    """Sums of the horizontal and of the vertical bars are equal, and so are sums of any linear function of them."""
+    patterns = Bars().test_set()
+    horizontal, vertical = (patterns.stimuli[patterns.labels == kind] for kind in (0, 1))
+    np.testing.assert_allclose(horizontal.sum(axis=0), vertical.sum(axis=0), rtol=1e-15)
 
 
 def test_digits_split_is_disjoint_complete_and_stratified():

@@ -13,11 +13,11 @@ from pynest_tools.networks.weights import load_weights
 from pynest_tools.recording import RunFolder
 from pynest_tools.specification import RunSpecification
 from pynest_tools.summary import summarise
-from pynest_tools.training import TrainingResult, evaluate, train
+from pynest_tools.training import TrainingResult, evaluate, train, train_seeds
 
 
-def bars(epochs=7, test_interval=3, **entries):
-    training = {"epochs": epochs, "test_interval": test_interval}
+def bars(epochs=7, test_interval=3, stop_after=0, **entries):
+    training = {"epochs": epochs, "test_interval": test_interval, "stop_after": stop_after}
     return RunSpecification.for_task("bars", {"training": training, **entries})
 
 
@@ -166,3 +166,33 @@ def test_numbers_that_are_not_finite_are_a_divergence(networks):
     with pytest.raises(DivergenceError, match="not a finite number") as caught:
         evaluate(network, bars().task.test_set())
     assert caught.value.trial == 0
+
+
+def test_a_run_ends_early_when_it_has_learned(networks):
+    full = train(bars(epochs=100, test_interval=10))
+    assert full.epochs == 100
+    assert full.stable_from_epoch is not None
+    early = train(bars(epochs=100, test_interval=10, stop_after=3))
+    assert early.epochs == full.stable_from_epoch + 2 * 10
+    assert early.tests_at_100 == 3
+    assert without_wall(early.records) == without_wall(full.records)[: early.epochs + 1]
+
+
+@pytest.mark.parametrize("backend", ["ode", "steady", "backprop"])
+def test_seeds_side_by_side_are_as_each_alone(backend):
+    trial = {"t_pres": 4.0, "t_learn_on": 2.0, "t_readout_on": 3.0, "t_pres_test": 4.0, "t_readout_on_test": 3.0}
+    changes = {"backend": backend, "training": {"epochs": 3, "test_interval": 2}, "network": {"trial": trial}}
+    spec = RunSpecification.for_task("bars", changes)
+    together = train_seeds(spec, [4, 7])
+    for seed, result in zip([4, 7], together):
+        alone = train(spec.model_copy(update={"seed": seed}))
+        for one, other in zip(without_wall(result.records), without_wall(alone.records)):
+            # steady stops when all networks have settled to 1e-11 mV; else only sums in another order
+            assert one == pytest.approx(other, rel=1e-7, abs=1e-12)
+        for (name, got), (_, wanted) in zip(result.weights.named(), alone.weights.named()):
+            np.testing.assert_allclose(got, wanted, rtol=1e-8, atol=1e-10, err_msg=name)
+
+
+def test_nest_holds_one_network():
+    with pytest.raises(ValueError, match="backend spiking holds one network: call train for each seed"):
+        train_seeds(bars(epochs=1), [1, 2])
