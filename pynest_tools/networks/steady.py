@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 import numpy as np
 
@@ -13,9 +14,10 @@ from .layout import Layout
 from .transfer import transfer
 
 TOLERANCE = 1e-11  # mV, largest change in an iteration; potentials of some mV are rounded to 1e-15 mV
-MAX_ITERATIONS = 5000
-PATIENCE = 10  # iterations without progress after which steps are made smaller
-SMALLEST_STEP = 1.0 / 64.0
+MAX_ITERATIONS = 1000
+MEMORY = 5  # iterations from which the next one is extrapolated
+PATIENCE = 20  # iterations without progress after which steps are made smaller
+RELATIVE_FLOOR = 1e-14  # keeps the small linear systems solvable; they need no more digits
 
 
 class SteadyMicrocircuit:
@@ -85,11 +87,7 @@ class SteadyMicrocircuit:
         self._W = self._layout.flatten(weights)
 
     def _solve(self, stimuli: FloatArray, targets: FloatArray, first: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Somatic, basal and apical potentials at the fixed point, shape (..., n, n_cells) (mV).
-
-        What the cells would relax to under the present potentials of all others is taken for their next potential, or, where that
-        goes in circles, a step towards it: then the potentials move as those of leaky cells do.
-        """
+        """Somatic, basal and apical potentials at the fixed point, shape (..., n, n_cells) (mV)."""
         neuron, layout = self.circuit.neuron, self._layout
         g_nudge = np.zeros((*stimuli.shape[:-1], layout.n_cells))
         g_nudge[..., layout.all_interneurons] = neuron.g_nudge
@@ -100,9 +98,7 @@ class SteadyMicrocircuit:
         u, V_basal, V_apical = (np.zeros_like(g_nudge) for _ in range(3))
         inputs = layout.blocks[0]
         V_basal[..., inputs.post] = stimuli @ inputs.of(self._W).swapaxes(-1, -2)
-        step = np.ones((*stimuli.shape[:-1], 1))
-        best = np.full_like(step, np.inf)
-        since_best = np.zeros_like(step)
+        mixing = _Mixing(u)
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(MAX_ITERATIONS):
                 rates = transfer(u, neuron)
@@ -113,14 +109,8 @@ class SteadyMicrocircuit:
                 u_inf = (neuron.g_basal * V_basal + layout.g_apical * V_apical + g_nudge * u_nudge) / total
                 change = np.max(np.abs(u_inf - u), axis=-1, keepdims=True)
                 if np.all(change <= TOLERANCE):
-                    return u_inf, V_basal.copy(), V_apical.copy()
-                since_best = np.where(change < best, 0.0, since_best + 1.0)
-                best = np.fmin(best, change)
-                stuck = since_best >= PATIENCE
-                step = np.where(stuck, np.maximum(step / 2.0, SMALLEST_STEP), step)
-                since_best[stuck] = 0.0
-                best[stuck] = change[stuck]
-                u += step * (u_inf - u)
+                    return u_inf, V_basal, V_apical
+                u = mixing.next(u, u_inf - u, change)
         unsettled = np.max(change, axis=tuple(range(change.ndim - 2)))[:, 0]
         sample = int(np.argmax(~(unsettled <= TOLERANCE)))
         raise DivergenceError(
@@ -140,3 +130,43 @@ class SteadyMicrocircuit:
             np.matmul(error.swapaxes(-1, -2), pre, out=block.of(change))
         self._W += self._change_per_error * change
         np.clip(self._W, self._low, self._high, out=self._W)
+
+
+class _Mixing:
+    """Anderson's extrapolation of a fixed-point iteration, for each sample on its own.
+
+    The next potentials are those at which the changes of the last iterations would cancel best if they were linear in the potentials
+    (Walker and Ni 2011, SIAM J. Numer. Anal. 49:1715). Where that makes no progress, it begins anew with smaller steps: the potentials
+    then move as those of leaky cells do.
+    """
+
+    def __init__(self, u: FloatArray) -> None:
+        self._moves: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=MEMORY)  # of potentials and of changes
+        self._last: tuple[FloatArray, FloatArray] | None = None
+        self._step = np.ones((*u.shape[:-1], 1))
+        self._best = np.full_like(self._step, np.inf)
+        self._since_best = np.zeros_like(self._step)
+
+    def next(self, u: FloatArray, f: FloatArray, largest: FloatArray) -> FloatArray:
+        """Next potentials, from the present ones, the change f that the cells want, and its largest magnitude (mV)."""
+        if self._last is not None:
+            self._moves.append((u - self._last[0], f - self._last[1]))
+        self._last = (u, f)
+        better = largest < self._best
+        self._since_best = np.where(better, 0.0, self._since_best + 1.0)
+        self._best = np.where(better, largest, self._best)
+        stuck = self._since_best >= PATIENCE
+        if np.any(stuck):
+            self._step[stuck] /= 2.0
+            self._since_best[stuck], self._best[stuck] = 0.0, largest[stuck]
+            for du, df in self._moves:
+                du[stuck[..., 0]] = df[stuck[..., 0]] = 0.0
+        moved = u + self._step * f
+        if not self._moves:
+            return moved
+        du, df = (np.stack(part, axis=-1) for part in zip(*self._moves, strict=True))  # (..., n_cells, memory)
+        gram = np.nan_to_num(df.swapaxes(-1, -2) @ df)
+        trace = np.trace(gram, axis1=-2, axis2=-1)[..., np.newaxis, np.newaxis]
+        gram += (RELATIVE_FLOOR * trace + np.finfo(float).tiny) * np.eye(gram.shape[-1])
+        share = np.linalg.solve(gram, np.nan_to_num(df.swapaxes(-1, -2) @ f[..., np.newaxis]))
+        return np.asarray(moved - ((du + self._step[..., np.newaxis] * df) @ share)[..., 0])
