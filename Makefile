@@ -8,16 +8,18 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt pynest_tools/nest_probe.py \
 	$(wildcard cpp/* nestml_models/*/*)
 
-.PHONY: help setup train test test-fast lint format clean
+.PHONY: help setup train compare experiments test test-fast lint format clean
 
 help:
-	@echo "make setup      virtual environment $(VENV) with NEST and this project"
-	@echo "make train      train bars with spikes; the figure is in runs/bars/figures"
-	@echo "make test       all tests"
-	@echo "make test-fast  the tests that take seconds"
-	@echo "make lint       style and types"
-	@echo "make format     let the formatters rewrite the sources"
-	@echo "make clean      remove $(VENV)"
+	@echo "make setup        virtual environment $(VENV) with NEST and this project"
+	@echo "make train        train bars with spikes; the figure is in runs/bars/figures"
+	@echo "make compare      train bars with every backend; table, and figure in runs/compare"
+	@echo "make experiments  every experiment anew, with its figure (hours); make experiments/psi: only that one"
+	@echo "make test         all tests"
+	@echo "make test-fast    the tests that take seconds"
+	@echo "make lint         style and types"
+	@echo "make format       let the formatters rewrite the sources"
+	@echo "make clean        remove $(VENV)"
 
 setup: $(VENV)/installed
 
@@ -29,6 +31,17 @@ $(VENV)/installed: $(SOURCES)
 
 train: setup
 	$(BIN)/pyramidal train bars --output runs/bars --overwrite
+
+compare: setup
+	$(BIN)/pyramidal compare bars --output runs/compare --overwrite
+
+EXPERIMENTS := $(patsubst %/run.py,%,$(wildcard experiments/*/run.py))
+
+.PHONY: $(EXPERIMENTS)
+experiments: $(EXPERIMENTS)
+
+$(EXPERIMENTS): setup
+	$(BIN)/python $@/run.py
 
 test: setup
 	$(BIN)/python -m pytest
