@@ -53,8 +53,8 @@ DendriticErrorCommonProperties< n_traces >::set_status( const Dictionary& d, Con
   if ( not(
          ( changed.tau_s > 0.0 or ( may_lack_trace and changed.tau_s == 0.0 ) ) and std::isfinite( changed.tau_s ) ) )
   {
-    throw BadProperty( String::compose( "tau_s must be positive%1, got %2 ms (%3)",
-      may_lack_trace ? ", or 0 for no trace" : "",
+    throw BadProperty( String::compose( may_lack_trace ? "tau_s must be positive, or 0 for no trace, got %1 ms (%2)"
+                                                       : "tau_s must be positive, got %1 ms (%2)",
       changed.tau_s,
       cm.get_name() ) );
   }
