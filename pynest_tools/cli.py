@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Command line: ``pyramidal train | compare | evaluate | plot | doctor``."""
+"""Command line: ``pyramidal train | resume | compare | evaluate | plot | doctor``."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__
+from .checkpoint import load_checkpoint
 from .comparison import compare as compare_runs
 from .display import ComparisonDisplay, TrainingDisplay, comparison_table, doctor_table, result_table
 from .errors import UserError
 from .networks import build_network
 from .networks.backend import DivergenceError
-from .networks.weights import load_weights
 from .plotting import comparison_figure, training_figure
 from .recording import Metrics, RunFolder, default_folder
 from .settings import merged, suggestion
 from .specification import BACKENDS, RunSpecification, read_toml
+from .summary import TrainingResult
 from .tasks import TASKS
 from .training import evaluate as evaluate_network
+from .training import resume as resume_run
 from .training import train as train_network
 
 
@@ -92,7 +94,7 @@ def train(
     """Train a network on a task.
 
     Later sources win: the task's defaults, --config, --set, the other options. The folder of the run keeps
-    config.toml (complete), metrics.jsonl, summary.json, weights.npz and figures/.
+    config.toml (complete), metrics.jsonl, summary.json, checkpoint/ and figures/.
     """
     options = {"backend": backend, "seed": seed, "epochs": epochs, "threads": threads}
     spec = _specification(task, config, settings, options)
@@ -100,15 +102,22 @@ def train(
     console = Console(highlight=False)
     with TrainingDisplay(console, spec) as display:
         result = train_network(spec, folder, display.update)
-    _save_figure(folder, spec, result.records, result.baselines)
-    console.print(result_table(result))
-    console.print(f"Kept in {folder.path}/, figure in {folder.figure}", soft_wrap=True)
-    if result.diverged is not None:
-        raise _Failure(f"stopped, the network diverged: {result.diverged}")
-    if result.interrupted:
-        raise _Interruption(
-            f"interrupted after epoch {result.epochs} of {spec.training.epochs}; weights and metrics are kept"
-        )
+    _conclude(console, folder, spec, result)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--epochs", type=click.IntRange(min=0), help="Epochs of training in all [as the run was begun].")
+def resume(folder: Path, epochs: int | None) -> None:
+    """Continue a run from its last checkpoint, as if it had never been interrupted."""
+    run = RunFolder.open(folder)
+    spec = RunSpecification.from_toml(run.config)
+    if epochs is not None:
+        spec = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": epochs})})
+    console = Console(highlight=False)
+    with TrainingDisplay(console, spec) as display:
+        result = resume_run(run, epochs, display.update)
+    _conclude(console, run, spec, result)
 
 
 @main.command()
@@ -166,7 +175,7 @@ def evaluate(folder: Path) -> None:
     """Test the weights that a run has kept."""
     run = RunFolder.open(folder)
     spec = RunSpecification.from_toml(run.config)
-    weights = load_weights(run.weights, spec.network.sizes)
+    weights = load_checkpoint(run.checkpoint, spec.network.sizes).weights
     simulator_seed = np.random.SeedSequence(spec.seed).spawn(4)[3]  # the first three made the run
     metrics = evaluate_network(build_network(spec, weights, simulator_seed), spec.task.test_set())
     table = Table.grid(padding=(0, 2))
@@ -237,6 +246,20 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     for part in reversed(key.split(".")):
         value = {part: value}
     return dict(value)
+
+
+def _conclude(console: Console, folder: RunFolder, spec: RunSpecification, result: TrainingResult) -> None:
+    """Draw and print what a run reached; raises _Failure or _Interruption if it has not ended well."""
+    _save_figure(folder, spec, result.records, result.baselines)
+    console.print(result_table(result))
+    console.print(f"Kept in {folder.path}/, figure in {folder.figure}", soft_wrap=True)
+    if result.diverged is not None:
+        raise _Failure(f"stopped, the network diverged: {result.diverged}")
+    if result.interrupted:
+        raise _Interruption(
+            f"interrupted after epoch {result.epochs} of {spec.training.epochs}; "
+            f"to go on from the last test: pyramidal resume {folder.path}"
+        )
 
 
 def _save_figure(

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The folder of a run: specification, metrics, summary, weights, figures."""
+"""The folder of a run: specification, metrics, summary, checkpoint, figures."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,9 @@ class RunFolder:
 
     Attributes
     ----------
-    config, metrics, summary, weights, figure : Path
-        The fully resolved specification (TOML); one JSON record per epoch; results (JSON); weights (.npz);
-        the course of training (PNG).
+    config, metrics, summary, checkpoint, figure : Path
+        The fully resolved specification (TOML); one JSON record per epoch; results (JSON); folder of the checkpoint
+        (checkpoint.py); the course of training (PNG).
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -39,7 +40,7 @@ class RunFolder:
         self.config = self.path / "config.toml"
         self.metrics = self.path / "metrics.jsonl"
         self.summary = self.path / "summary.json"
-        self.weights = self.path / "weights.npz"
+        self.checkpoint = self.path / "checkpoint"
         self.figure = self.path / "figures" / "training.png"
 
     @classmethod
@@ -68,9 +69,10 @@ class RunFolder:
                     "or replace the run in it with --overwrite"
                 )
             folder.figure.parent.mkdir(parents=True, exist_ok=True)
-            for former in (folder.metrics, folder.summary, folder.weights, folder.figure):
+            for former in (folder.metrics, folder.summary, folder.figure):
                 former.unlink(missing_ok=True)
-            folder.config.write_text(spec.to_toml(), encoding="utf-8")
+            shutil.rmtree(folder.checkpoint, ignore_errors=True)
+            folder.write_specification(spec)
             folder.metrics.touch()
         except OSError as error:
             raise UserError(
@@ -90,6 +92,10 @@ class RunFolder:
             )
         return folder
 
+    def write_specification(self, spec: RunSpecification) -> None:
+        """Write the complete specification."""
+        self.config.write_text(spec.to_toml(), encoding="utf-8")
+
     def append_metrics(self, record: Mapping[str, float]) -> None:
         """Append the record of an epoch and close the file, so that a crash loses nothing."""
         with self.metrics.open("a", encoding="utf-8") as file:
@@ -108,6 +114,22 @@ class RunFolder:
             return [json.loads(line) for line in lines if line.endswith("\n")]
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read the metrics {self.metrics}: {error}") from error
+
+    def forget_metrics_after(self, epoch: int) -> list[Metrics]:
+        """Drop the records of later epochs, which are to be trained again; returns the others.
+
+        Raises
+        ------
+        UserError
+            If the file lacks the record of an epoch until then.
+        """
+        records = [record for record in self.read_metrics() if record["epoch"] <= epoch]
+        if [record["epoch"] for record in records] != list(range(epoch + 1)):
+            raise UserError(f"{self.metrics} does not hold one record for each of the epochs 0 to {epoch}")
+        scratch = self.metrics.with_name(self.metrics.name + ".part")
+        scratch.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        scratch.replace(self.metrics)
+        return records
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the results in one step, so that no reader ever sees half of them."""

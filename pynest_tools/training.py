@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .networks import NUMPY_BACKENDS, build_network
 from .networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights
-from .networks.weights import initial_weights, save_weights
+from .networks.weights import initial_weights
 from .recording import Metrics, RunFolder
 from .specification import RunSpecification
 from .summary import TrainingResult, summarise
@@ -28,14 +30,15 @@ def train(
 ) -> TrainingResult:
     """Train a network on a task, testing it before, in between, and at the end.
 
-    Ctrl-C and divergence end the run early; what was reached until then is returned and kept in the folder.
+    Ctrl-C and divergence end the run early; what was reached until then is returned and kept in the folder. Every test ends a chunk:
+    the next one begins with a network at rest and random numbers of its own, so that a run can be resumed there.
 
     Parameters
     ----------
     spec : RunSpecification
         The run. Its seed determines weights, order of samples and spikes.
     folder : RunFolder, optional
-        Where metrics (as they come), weights (at each test and at the end) and the summary are kept.
+        Where metrics (as they come), a checkpoint (after each test) and the summary are kept.
     on_progress : callable, optional
         Called after each stretch of simulation with the number of epochs done, fractions included, and the
         record of the epoch that was tested last.
@@ -45,6 +48,36 @@ def train(
     TrainingResult
     """
     return _Loop([spec], folder, on_progress).finish()[0]
+
+
+def resume(folder: RunFolder, epochs: int | None = None, on_progress: Progress | None = None) -> TrainingResult:
+    """Continue a run from its last checkpoint, so that it ends as if it had never been interrupted.
+
+    Parameters
+    ----------
+    folder : RunFolder
+        The run.
+    epochs : int, optional
+        Epochs of training in all, if other than the run's specification says.
+    on_progress : callable, optional
+        As for `train`.
+
+    Returns
+    -------
+    TrainingResult
+        Of the whole run.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no checkpoint.
+    """
+    spec = RunSpecification.from_toml(folder.config)
+    if epochs is not None:
+        spec = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": epochs})})
+        folder.write_specification(spec)
+    checkpoint = load_checkpoint(folder.checkpoint, spec.network.sizes)
+    return _Loop([spec], folder, on_progress, checkpoint).finish()[0]
 
 
 def train_seeds(
@@ -109,26 +142,28 @@ class _Loop:
     """The loop's state: what it needs at every step, and the clock. Runs on construction."""
 
     def __init__(
-        self, specs: Sequence[RunSpecification], folder: RunFolder | None, on_progress: Progress | None
+        self,
+        specs: Sequence[RunSpecification],
+        folder: RunFolder | None,
+        on_progress: Progress | None,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.members = []
         for spec in specs:
-            weight_seed, order_seed, simulator_seed = np.random.SeedSequence(spec.seed).spawn(3)
+            weight_seed, order_seed = np.random.SeedSequence(spec.seed).spawn(2)
             weights = initial_weights(spec.network, np.random.default_rng(weight_seed))
             result = TrainingResult(weights, spec.task.baselines())
             self.members.append(_Member(spec, np.random.default_rng(order_seed), result))
         self.spec, self.folder, self.on_progress = specs[0], folder, on_progress
-        initial = [member.result.weights for member in self.members]
-        weights = initial[0] if len(initial) == 1 else Weights.stack(initial)
-        self.network = build_network(self.spec, weights, simulator_seed)
-        self.simulated_before = self.network.simulation_time_s
+        self.simulation_s = 0.0
         self.start = time.perf_counter()
+        if checkpoint is not None and folder is not None:
+            self._go_back_to(checkpoint, folder)
         try:
             self._run()
         except KeyboardInterrupt:
             for member in self.members:
                 member.result.interrupted = True
-            self._keep_weights()
         except DivergenceError as error:
             for member in self.members:
                 member.result.diverged = str(error)
@@ -136,7 +171,7 @@ class _Loop:
     def finish(self) -> list[TrainingResult]:
         for member in self.members:
             member.result.wall_s = time.perf_counter() - self.start
-            member.result.simulation_s = self.network.simulation_time_s - self.simulated_before
+            member.result.simulation_s = self.simulation_s
         if self.folder is not None:
             self.folder.write_summary(summarise(self.spec, self.members[0].result))
         return [member.result for member in self.members]
@@ -145,12 +180,45 @@ class _Loop:
     def _done(self) -> int:
         return self.members[0].result.epochs
 
+    def _go_back_to(self, checkpoint: Checkpoint, folder: RunFolder) -> None:
+        """Take up the only member's run where the checkpoint left it."""
+        member = self.members[0]
+        member.result.weights = checkpoint.weights
+        member.result.records = folder.forget_metrics_after(checkpoint.epoch)
+        member.order.bit_generator.state = checkpoint.order
+        self.start -= member.result.records[-1]["wall_s"]
+
     def _run(self) -> None:
-        self._record(0, self._test(0))
-        self._report(0)
+        if not self.members[0].result.records:
+            with self._network():
+                self._record(0, self._test(0))
+        self._report(self._done)
+        while self._done < self.spec.training.epochs and not self._has_learned():
+            with self._network():
+                self._chunk(self._done)
+            self._report(self._done)
+
+    @contextmanager
+    def _network(self) -> Iterator[None]:
+        """A network with the present weights, at rest, with random numbers that depend on seed and epoch only.
+
+        When it has passed its test, its weights become the present ones, and a checkpoint is kept.
+        """
+        weights = [member.result.weights for member in self.members]
+        seed = np.random.SeedSequence(self.spec.seed, spawn_key=(2, max(self._done, 0)))
+        self.network = build_network(self.spec, weights[0] if len(weights) == 1 else Weights.stack(weights), seed)
+        before = self.network.simulation_time_s
+        try:
+            yield
+        finally:
+            self.simulation_s += self.network.simulation_time_s - before
+        self._keep()
+
+    def _chunk(self, done: int) -> None:
+        """Train until the next test, and test."""
         training = self.spec.training
-        while (done := self._done) < training.epochs and not self._has_learned():
-            next_test = min((done // training.test_interval + 1) * training.test_interval, training.epochs)
+        next_test = min((done // training.test_interval + 1) * training.test_interval, training.epochs)
+        while (done := self._done) < next_test:
             for epoch, metrics in enumerate(self._train(done, next_test), start=done + 1):
                 test = self._test(epoch) if epoch == next_test else [{}] * len(metrics)
                 self._record(epoch, [own | tested for own, tested in zip(metrics, test, strict=True)])
@@ -212,7 +280,6 @@ class _Loop:
         except DivergenceError as error:
             sample = f"sample {error.trial + 1} of {len(own.labels)}"
             raise DivergenceError(f"test after epoch {epoch}, {sample}: {error}", error.trial) from error
-        self._keep_weights()
         return [_test_metrics(part, own) for part in self._split(result)]
 
     def _side_by_side(self, samples: list[Samples]) -> Samples:
@@ -224,13 +291,15 @@ class _Loop:
             return [arrays]
         return [type(arrays)(*parts) for parts in zip(*arrays, strict=True)]
 
-    def _keep_weights(self) -> None:
+    def _keep(self) -> None:
+        """Weights of the networks become those of the results; that of a run with a folder is kept with all it needs."""
         weights = self.network.get_weights()
         each = [weights] if len(self.members) == 1 else weights.unstack()
         for member, own in zip(self.members, each, strict=True):
             member.result.weights = own
         if self.folder is not None:
-            save_weights(self.folder.weights, each[0])
+            state: dict[str, Any] = dict(self.members[0].order.bit_generator.state)
+            save_checkpoint(self.folder.checkpoint, Checkpoint(self._done, each[0], state))
 
     def _record(self, epoch: int, metrics: list[Metrics]) -> None:
         wall_s = round(time.perf_counter() - self.start, 3)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Initial weights, the self-predicting state, and weights on disk."""
+"""Initial weights, the self-predicting state, and weights by name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -90,43 +89,32 @@ def self_predicting_weights(weights: Weights, neuron: NeuronParameters) -> Weigh
     )
 
 
-def save_weights(path: Path, weights: Weights) -> None:
-    """Write weights (normalised, mV ms, [post, pre]) as arrays up_1, up_2, ..., down_1 of an .npz file.
-
-    The file is replaced in one step, so that a crash while writing leaves the former one.
-    """
-    arrays: dict[str, Any] = dict(weights.named())
-    scratch = path.with_name(path.name + ".part")
-    with scratch.open("wb") as file:
-        np.savez_compressed(file, **arrays)
-    scratch.replace(path)
+def read_arrays(path: Path) -> dict[str, FloatArray]:
+    """All arrays of an .npz file; raises UserError if it cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, EOFError, ValueError, BadZipFile) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
 
 
-def load_weights(path: Path, sizes: Sequence[int]) -> Weights:
-    """Read weights written by `save_weights`.
+def weights_from(arrays: Mapping[str, FloatArray], sizes: Sequence[int], path: Path) -> Weights:
+    """Weights of a circuit from arrays up_1, up_2, ..., down_1.
 
     Parameters
     ----------
-    path : Path
-        The .npz file.
+    arrays : mapping of str to ndarray
+        Normalised weights (mV ms), [post, pre].
     sizes : sequence of int
-        Cells per layer that the weights must fit.
-
-    Returns
-    -------
-    Weights
-        Normalised (mV ms), [post, pre].
+        Cells per layer that they must fit.
+    path : Path
+        Where they are from, for messages.
 
     Raises
     ------
     UserError
-        If the file cannot be read, lacks a matrix, or a matrix has another shape.
+        If a matrix is missing or has another shape.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays: dict[str, FloatArray] = {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, BadZipFile) as error:
-        raise UserError(f"cannot read the weights {path}: {error}") from error
     found: dict[str, list[FloatArray]] = {}
     for projection, shapes in weight_shapes(sizes).items():
         found[projection] = []

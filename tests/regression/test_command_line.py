@@ -3,11 +3,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 SHORT = [
@@ -105,7 +107,7 @@ def test_interrupt_keeps_what_was_reached(tmp_path):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["interrupted"] is True
     assert summary["epochs"] == metrics(folder)[-1]["epoch"] >= 2
-    assert (folder / "weights.npz").exists()
+    assert f"to go on from the last test: pyramidal resume {folder}" in errors
     assert pyramidal("evaluate", folder).returncode == 0
 
 
@@ -201,7 +203,43 @@ def test_compare(tmp_path):
     assert again.returncode == 2
     assert "is not empty" in again.stderr
     # weights move between backends
-    moved = folder / "rate" / "weights.npz"
-    moved.replace(folder / "steady" / "weights.npz")
+    shutil.rmtree(folder / "steady" / "checkpoint")
+    (folder / "rate" / "checkpoint").rename(folder / "steady" / "checkpoint")
     evaluated = pyramidal("evaluate", folder / "steady")
     assert evaluated.returncode == 0, evaluated.stderr
+
+
+@pytest.mark.slow
+def test_killed_at_any_instant_a_run_can_be_resumed(tmp_path):
+    """SIGKILL at 20 random instants: metrics and weights are those of the run that was never killed."""
+    arguments = ["--epochs", 12, "--set", "training.test_interval=2", *SHORT]
+    assert pyramidal("train", "bars", *arguments, "--output", tmp_path / "whole").returncode == 0
+    whole = [{**record, "wall_s": 0} for record in metrics(tmp_path / "whole")]
+    with np.load(tmp_path / "whole" / "checkpoint" / "epoch-00000012" / "rank-0.npz") as archive:
+        weights = {name: archive[name] for name in archive.files}
+    run = tmp_path / "killed"
+    rng = np.random.default_rng(1)
+    command = [sys.executable, "-m", "pynest_tools", "train", "bars", *map(str, arguments), "--output", str(run)]
+    kills = 0
+    while kills < 20:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # from the first checkpoint on; before it there is nothing to resume
+        while process.poll() is None and not list(run.glob("checkpoint/epoch-*[0-9]")):
+            time.sleep(0.01)
+        try:
+            process.wait(timeout=rng.uniform(0.0, 1.5))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        process.wait()
+        if process.returncode == 0:  # all was done before it could be killed: once more from the start
+            command = [*command[:3], "train", "bars", *map(str, arguments), "--output", str(run), "--overwrite"]
+        else:
+            command = [*command[:3], "resume", str(run)]
+    if command[3] == "resume":
+        assert pyramidal("resume", run).returncode == 0
+    assert [{**record, "wall_s": 0} for record in metrics(run)] == whole
+    with np.load(run / "checkpoint" / "epoch-00000012" / "rank-0.npz") as archive:
+        for name in archive.files:
+            np.testing.assert_array_equal(archive[name], weights[name], err_msg=name)
+    assert [path.name for path in (run / "checkpoint").iterdir()] == ["epoch-00000012"]

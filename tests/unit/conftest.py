@@ -79,6 +79,9 @@ def networks(monkeypatch):
 
     def build(spec, weights, seed_sequence):
         network = FakeNetwork(spec, weights, seed_sequence)
+        for former in built:  # what it has learned is passed on with its weights
+            if former.weights is weights:
+                network.map, network.learned = former.map.copy(), former.learned
         for name, value in built.prepare.items():
             setattr(network, name, value)
         built.append(network)

@@ -40,7 +40,13 @@ def test_train_evaluate_plot(pyramidal, networks, tmp_path):
     assert trained.exit_code == 0, trained.output
     folder = tmp_path / "runs" / "bars-spiking-seed3"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert names == {"config.toml", "metrics.jsonl", "summary.json", "weights.npz", "figures/training.png"}
+    assert names == {
+        "config.toml",
+        "metrics.jsonl",
+        "summary.json",
+        "checkpoint/epoch-00000020/rank-0.npz",
+        "figures/training.png",
+    }
     assert json.loads((folder / "summary.json").read_text())["epochs"] == 20
     tests = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()][::10]
     for test in tests:
@@ -109,7 +115,7 @@ def test_ctrl_c_says_what_was_reached(pyramidal, networks, failing, tmp_path):
     networks.prepare["chunk_samples"] = 24
     result = pyramidal("train", "bars", "--epochs", "20", "--output", "out")
     assert result.exit_code == 130
-    assert "interrupted after epoch 4 of 20; weights and metrics are kept" in result.stderr
+    assert "interrupted after epoch 4 of 20; to go on from the last test: pyramidal resume out" in result.stderr
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["interrupted"] is True
     assert (tmp_path / "out" / "figures" / "training.png").is_file()
 

@@ -39,8 +39,9 @@ def test_an_existing_folder_is_refused_and_kept(tmp_path):
 
 def test_overwriting_replaces_the_run_and_nothing_else(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    for name in ("metrics.jsonl", "summary.json", "weights.npz"):
+    for name in ("metrics.jsonl", "summary.json"):
         (tmp_path / name).write_text("{}\n")
+    (tmp_path / "checkpoint" / "epoch-00000007").mkdir(parents=True)
     folder = RunFolder.create(tmp_path, SPEC, overwrite=True)
     assert {path.name for path in tmp_path.iterdir()} == {
         "notes.txt",

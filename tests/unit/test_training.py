@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 
+from pynest_tools.checkpoint import load_checkpoint
 from pynest_tools.networks.backend import DivergenceError, TrialResult
-from pynest_tools.networks.weights import load_weights
 from pynest_tools.recording import RunFolder
 from pynest_tools.specification import RunSpecification
 from pynest_tools.summary import summarise
-from pynest_tools.training import TrainingResult, evaluate, train, train_seeds
+from pynest_tools.training import TrainingResult, evaluate, resume, train, train_seeds
 
 
 def bars(epochs=7, test_interval=3, stop_after=0, **entries):
@@ -54,7 +54,7 @@ def test_no_epochs_means_one_test(networks):
 def test_chunks_are_bounded_and_end_at_tests(networks, chunk_samples, trained):
     networks.prepare["chunk_samples"] = chunk_samples
     train(bars())
-    calls = networks[0].calls
+    calls = [call for network in networks for call in network.calls]
     assert [n for n, _, learn in calls if learn] == trained
     assert all(teacher == learn for _, teacher, learn in calls)
     assert sum(n for n, _, learn in calls if not learn) == 8 * 4
@@ -74,7 +74,11 @@ def test_seeds_make_runs_reproducible_and_different(networks):
     assert without_wall(first.records) != without_wall(other.records)
     np.testing.assert_array_equal(first.weights.up[0], again.weights.up[0])
     assert np.any(first.weights.up[0] != other.weights.up[0])
-    assert networks[0].seed == networks[1].seed != networks[2].seed
+    seeds = [network.seed for network in networks]
+    n_chunks = len(seeds) // 3  # each with random numbers of its own
+    assert len(set(seeds[1:n_chunks])) == n_chunks - 1
+    assert seeds[:n_chunks] == seeds[n_chunks : 2 * n_chunks]
+    assert not set(seeds[:n_chunks]) & set(seeds[2 * n_chunks :])
 
 
 def test_it_learns_and_tells_progress(networks):
@@ -131,8 +135,9 @@ def test_the_folder_keeps_everything(networks, tmp_path):
     assert (summary["task"], summary["backend"], summary["epochs"]) == ("bars", "spiking", 7)
     assert set(summary["versions"]) == {"python", "numpy", "nest", "nestml", "pynest_tools"}
     assert (summary["interrupted"], summary["diverged"]) == (False, None)
-    kept = load_weights(folder.weights, spec.network.sizes)
-    np.testing.assert_array_equal(kept.up[0], result.weights.up[0])
+    kept = load_checkpoint(folder.checkpoint, spec.network.sizes)
+    assert kept.epoch == 7
+    np.testing.assert_array_equal(kept.weights.up[0], result.weights.up[0])
 
 
 def test_ctrl_c_keeps_what_was_reached(networks, failing, tmp_path):
@@ -144,7 +149,7 @@ def test_ctrl_c_keeps_what_was_reached(networks, failing, tmp_path):
     assert result.interrupted
     assert (summary["interrupted"], summary["epochs"], summary["tested_after_epoch"]) == (True, 5, 3)
     assert [record["epoch"] for record in folder.read_metrics()] == [0, 1, 2, 3, 4, 5]
-    assert folder.weights.is_file()
+    assert load_checkpoint(folder.checkpoint, bars().network.sizes).epoch == 3
 
 
 @pytest.mark.parametrize("chunk_samples", [1000, 10])
@@ -156,7 +161,7 @@ def test_divergence_names_epoch_and_sample(networks, failing, tmp_path, chunk_sa
     assert result.diverged == "epoch 5, sample 17 of 24: V_soma of hidden cell 3 is 1e9 mV"
     assert json.loads(folder.summary.read_text())["diverged"] == result.diverged
     assert result.last_test["epoch"] == 3
-    assert folder.weights.is_file()
+    assert load_checkpoint(folder.checkpoint, bars().network.sizes).epoch == 3
 
 
 def test_numbers_that_are_not_finite_are_a_divergence(networks):
@@ -196,3 +201,45 @@ def test_seeds_side_by_side_are_as_each_alone(backend):
 def test_nest_holds_one_network():
     with pytest.raises(ValueError, match="backend spiking holds one network: call train for each seed"):
         train_seeds(bars(epochs=1), [1, 2])
+
+
+SHORT_TRIAL = {"t_pres": 4.0, "t_learn_on": 2.0, "t_readout_on": 3.0, "t_pres_test": 4.0, "t_readout_on_test": 3.0}
+
+
+@pytest.mark.parametrize("backend", ["spiking", "rate", "ode", "steady", "backprop"])
+def test_a_resumed_run_is_the_one_that_was_not_interrupted(backend, tmp_path):
+    """Bit by bit, whether it stopped at a test or between two."""
+    training = {"epochs": 12, "test_interval": 5}
+    spec = RunSpecification.for_task(
+        "bars", {"backend": backend, "training": training, "network": {"trial": SHORT_TRIAL}}
+    )
+    whole = train(spec)
+
+    def stop(epochs, test):
+        if epochs > 9:  # NEST trains 4 epochs at a time, and has kept the metrics of 4 beyond the checkpoint
+            raise KeyboardInterrupt
+
+    folder = RunFolder.create(tmp_path / "run", spec)
+    stopped = train(spec, folder, stop)
+    assert stopped.interrupted
+    assert 5 <= stopped.epochs < 10
+    assert load_checkpoint(folder.checkpoint, spec.network.sizes).epoch == 5
+    resumed = resume(folder)
+    assert without_wall(resumed.records) == without_wall(whole.records)
+    assert without_wall(folder.read_metrics()) == without_wall(whole.records)
+    for (name, got), (_, wanted) in zip(resumed.weights.named(), whole.weights.named()):
+        np.testing.assert_array_equal(got, wanted, err_msg=name)
+    times = [record["wall_s"] for record in resumed.records]
+    assert times == sorted(times)
+    assert json.loads(folder.summary.read_text())["interrupted"] is False
+
+
+def test_a_run_can_go_on_for_longer(tmp_path):
+    spec = RunSpecification.for_task("bars", {"backend": "backprop", "training": {"epochs": 3, "test_interval": 3}})
+    folder = RunFolder.create(tmp_path / "run", spec)
+    train(spec, folder)
+    longer = resume(folder, epochs=9)
+    assert longer.epochs == 9
+    assert RunSpecification.from_toml(folder.config).training.epochs == 9
+    longer_from_the_start = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": 9})})
+    assert without_wall(longer.records) == without_wall(train(longer_from_the_start).records)

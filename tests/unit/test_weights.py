@@ -6,8 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pynest_tools.errors import UserError
-from pynest_tools.networks.weights import initial_weights, load_weights, save_weights
+from pynest_tools.networks.weights import initial_weights
 from pynest_tools.specification import InitialWeights, Microcircuit, NeuronParameters, PlasticityParameters
 
 SIZES = (4, 6, 5, 3)
@@ -71,30 +70,3 @@ def test_self_predicting_state_has_no_errors():
         np.testing.assert_allclose(g_b * v_basal / (g_L + g_b), u_interneuron, atol=1e-13)  # its own error
         v_apical = weights.down[layer] @ rates[layer + 2] + weights.pi[layer] @ softplus(u_interneuron)
         np.testing.assert_allclose(v_apical, 0.0, atol=1e-13)
-
-
-def test_weights_come_back_from_disk(tmp_path):
-    weights = initial_weights(circuit(), np.random.default_rng(2))
-    save_weights(tmp_path / "weights.npz", weights)
-    loaded = dict(load_weights(tmp_path / "weights.npz", SIZES).named())
-    assert [path.name for path in tmp_path.iterdir()] == ["weights.npz"]
-    for name, matrix in weights.named():
-        np.testing.assert_array_equal(loaded[name], matrix)
-
-
-def test_weights_that_do_not_fit_are_refused(tmp_path):
-    path = tmp_path / "weights.npz"
-    save_weights(path, initial_weights(circuit(), np.random.default_rng(2)))
-    with pytest.raises(UserError, match=r"up_1 in .* has shape \(6, 4\), but sizes \[9, 30, 3\] need \(30, 9\)"):
-        load_weights(path, (9, 30, 3))
-    with pytest.raises(UserError, match=r"up_4 in .* is missing"):
-        load_weights(path, (*SIZES, 3))
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no archive"])
-def test_unreadable_weights_are_said(content, tmp_path):
-    path = tmp_path / "weights.npz"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match="cannot read the weights"):
-        load_weights(path, SIZES)

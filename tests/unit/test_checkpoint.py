@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Checkpoints: whole or not there, and plain enough for other tools."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pynest_tools.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from pynest_tools.errors import UserError
+from pynest_tools.microcircuit import Microcircuit
+from pynest_tools.networks.weights import initial_weights
+
+SIZES = (4, 6, 5, 2)
+
+
+def checkpoint_of(epoch, seed=2):
+    circuit = Microcircuit(sizes=SIZES, plasticity={"eta_up": 0.01})
+    rng = np.random.default_rng(seed)
+    return Checkpoint(epoch, initial_weights(circuit, rng), dict(rng.bit_generator.state))
+
+
+def test_everything_comes_back(tmp_path):
+    kept = checkpoint_of(7)
+    save_checkpoint(tmp_path, kept)
+    loaded = load_checkpoint(tmp_path, SIZES)
+    assert (loaded.epoch, loaded.order) == (7, kept.order)
+    for (name, got), (_, wanted) in zip(loaded.weights.named(), kept.weights.named()):
+        np.testing.assert_array_equal(got, wanted, err_msg=name)
+    generator = np.random.default_rng()
+    generator.bit_generator.state = loaded.order
+
+
+def test_arrays_are_plain(tmp_path):
+    save_checkpoint(tmp_path, checkpoint_of(7))
+    with np.load(tmp_path / "epoch-00000007" / "rank-0.npz", allow_pickle=False) as archive:
+        assert archive["up_1"].shape == (6, 4)
+        assert archive["epoch"] == 7
+        assert json.loads(str(archive["order"]))["bit_generator"] == "PCG64"
+
+
+def test_only_the_last_one_is_kept(tmp_path):
+    for epoch in (0, 10, 9999, 123456):
+        save_checkpoint(tmp_path, checkpoint_of(epoch))
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-00123456"]
+    assert load_checkpoint(tmp_path, SIZES).epoch == 123456
+
+
+def test_a_half_written_one_is_not_seen(tmp_path):
+    save_checkpoint(tmp_path, checkpoint_of(5))
+    half = tmp_path / "epoch-00000010.part"
+    half.mkdir()
+    (half / "rank-0.npz").write_bytes(b"PK")
+    assert load_checkpoint(tmp_path, SIZES).epoch == 5
+    save_checkpoint(tmp_path, checkpoint_of(10))
+    assert load_checkpoint(tmp_path, SIZES).epoch == 10
+    assert not half.exists()
+
+
+def test_of_two_whole_ones_the_later_counts(tmp_path):
+    """A process that was killed before it could remove the former one."""
+    save_checkpoint(tmp_path / "a", checkpoint_of(20, seed=3))
+    save_checkpoint(tmp_path, checkpoint_of(10))
+    (tmp_path / "a" / "epoch-00000020").rename(tmp_path / "epoch-00000020")
+    assert load_checkpoint(tmp_path, SIZES).epoch == 20
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path):
+    save_checkpoint(tmp_path, checkpoint_of(1))
+    with pytest.raises(UserError, match=r"up_1 in .* has shape \(6, 4\), but sizes \[9, 30, 3\] need \(30, 9\)"):
+        load_checkpoint(tmp_path, (9, 30, 3))
+    with pytest.raises(UserError, match=r"up_4 in .* is missing"):
+        load_checkpoint(tmp_path, (*SIZES, 3))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no archive"])
+def test_an_unreadable_one_is_said(content, tmp_path):
+    with pytest.raises(UserError, match="holds no checkpoint: the run ended before its first test"):
+        load_checkpoint(tmp_path, SIZES)
+    path = tmp_path / "epoch-00000001" / "rank-0.npz"
+    path.parent.mkdir()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot read .*rank-0.npz"):
+        load_checkpoint(tmp_path, SIZES)
+    with path.open("wb") as file:
+        np.savez(file, up_1=np.zeros((6, 4)))
+    with pytest.raises(UserError, match="is not a checkpoint"):
+        load_checkpoint(tmp_path, SIZES)
