@@ -108,7 +108,7 @@ class ComparisonDisplay:
 
 def comparison_table(results: Mapping[str, TrainingResult], baselines: Mapping[str, float]) -> Table:
     """What the runs reached, one a line, and the baselines below."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading in ("", "accuracy", "loss (mV²)", "100 % from", "apical (mV)", "time (s)"):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for name, result in results.items():

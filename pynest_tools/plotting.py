@@ -121,8 +121,10 @@ def comparison_figure(runs: Mapping[str, Records], baselines: Mapping[str, float
     ):
         _tidy(axes, heading, unit)
         axes.set_xlim(0.0, max(last_epoch, 1))
-    for (name, records), (color, marker) in zip(runs.items(), cycle(SERIES), strict=False):
-        style = {"color": color, "marker": marker, "linewidth": 1.5, "markersize": 4, "label": name, "zorder": 3}
+    for i, ((name, records), (color, marker)) in enumerate(zip(runs.items(), cycle(SERIES), strict=False)):
+        thinner = max(0.0, 1.0 - 0.2 * i)  # curves that lie on top of each other stay visible
+        style = {"color": color, "marker": marker, "label": name, "zorder": 3 + i}
+        style |= {"linewidth": 1.2 + 1.6 * thinner, "markersize": 3.0 + 4.0 * thinner}
         _curve(loss, records, "test_loss", style)
         _curve(accuracy, records, "test_accuracy", style)
     loss.set_yscale("log")
