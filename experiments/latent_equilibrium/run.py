@@ -124,7 +124,7 @@ def study(config: dict[str, Any], jobs: int, console: Console) -> list[dict[str,
         for future in as_completed([pool.submit(measure, *case) for case in todo]):
             result = future.result()
             results.append(result)
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            RESULTS.write_text("[\n" + ",\n".join(" " + json.dumps(run) for run in results) + "\n]\n")
             console.print(
                 f"{result['backend']:8} {CONDITIONS[result['condition']]:33} {result['t_pres']:6g} ms  "
                 f"stable from {result['stable_from']}  {result['wall_s']:.0f} s"
@@ -189,7 +189,9 @@ def draw(results: list[dict[str, Any]], thesis: dict[str, Any], config: dict[str
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     panels[0].set_ylabel("correct bars, worst seed (%)", fontsize=9, color=INK)
-    panels[0].annotate("chance", (0.5, 3.0 / 8.0), xytext=(0, -10), textcoords="offset points", fontsize=8, color=GREY)
+    panels[2].annotate(
+        "chance", (500.0, 3.0 / 8.0), xytext=(0, -10), textcoords="offset points", ha="right", fontsize=8, color=GREY
+    )
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=5,
         frameon=False, fontsize=9, labelcolor=INK,
