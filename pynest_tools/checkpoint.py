@@ -5,7 +5,8 @@ A checkpoint is a folder checkpoint/epoch-<number of completed epochs> with one 
 
 - up_1, up_2, ..., ip_1, ..., pi_1, ..., down_1, ...: weights, normalised (mV ms), [post, pre];
 - epoch: number of completed epochs;
-- order: state of the generator that shuffles the samples (JSON text).
+- order: state of the generator that shuffles the samples (JSON text);
+- simulation_s: wall time spent in the simulator (s).
 
 Everything else is at rest at that moment, and NEST's random numbers are seeded anew from the seed of the run and the epoch.
 """
@@ -42,11 +43,14 @@ class Checkpoint:
         Normalised (mV ms), [post, pre].
     order : dict
         State of the generator that shuffles the samples (`numpy.random.BitGenerator.state`).
+    simulation_s : float
+        Wall time spent in the simulator so far (s).
     """
 
     epoch: int
     weights: Weights
     order: dict[str, Any]
+    simulation_s: float
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -65,7 +69,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     scratch.mkdir(parents=True)
     with (scratch / PART).open("wb") as file:
         arrays: dict[str, Any] = dict(checkpoint.weights.named())
-        np.savez(file, epoch=checkpoint.epoch, order=json.dumps(checkpoint.order), **arrays)
+        arrays |= {"epoch": checkpoint.epoch, "order": json.dumps(checkpoint.order)}
+        np.savez(file, simulation_s=checkpoint.simulation_s, **arrays)
         file.flush()
         os.fsync(file.fileno())
     shutil.rmtree(place, ignore_errors=True)
@@ -96,9 +101,10 @@ def load_checkpoint(folder: Path, sizes: Sequence[int]) -> Checkpoint:
     arrays = read_arrays(path)
     try:
         epoch, order = int(arrays.pop("epoch")), json.loads(str(arrays.pop("order")))
+        simulation_s = float(arrays.pop("simulation_s"))
     except (KeyError, ValueError) as error:
         raise UserError(f"{path} is not a checkpoint: {error}") from error
-    return Checkpoint(epoch, weights_from(arrays, sizes, path), order)
+    return Checkpoint(epoch, weights_from(arrays, sizes, path), order, simulation_s)
 
 
 def _whole(folder: Path) -> list[Path]:

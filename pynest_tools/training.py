@@ -187,6 +187,7 @@ class _Loop:
         member.result.records = folder.forget_metrics_after(checkpoint.epoch)
         member.order.bit_generator.state = checkpoint.order
         self.start -= member.result.records[-1]["wall_s"]
+        self.simulation_s = checkpoint.simulation_s
 
     def _run(self) -> None:
         if not self.members[0].result.records:
@@ -299,7 +300,7 @@ class _Loop:
             member.result.weights = own
         if self.folder is not None:
             state: dict[str, Any] = dict(self.members[0].order.bit_generator.state)
-            save_checkpoint(self.folder.checkpoint, Checkpoint(self._done, each[0], state))
+            save_checkpoint(self.folder.checkpoint, Checkpoint(self._done, each[0], state, self.simulation_s))
 
     def _record(self, epoch: int, metrics: list[Metrics]) -> None:
         wall_s = round(time.perf_counter() - self.start, 3)

@@ -240,6 +240,6 @@ def test_killed_at_any_instant_a_run_can_be_resumed(tmp_path):
         assert pyramidal("resume", run).returncode == 0
     assert [{**record, "wall_s": 0} for record in metrics(run)] == whole
     with np.load(run / "checkpoint" / "epoch-00000012" / "rank-0.npz") as archive:
-        for name in archive.files:
+        for name in set(archive.files) - {"simulation_s"}:
             np.testing.assert_array_equal(archive[name], weights[name], err_msg=name)
     assert [path.name for path in (run / "checkpoint").iterdir()] == ["epoch-00000012"]

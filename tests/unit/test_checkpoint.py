@@ -19,14 +19,14 @@ SIZES = (4, 6, 5, 2)
 def checkpoint_of(epoch, seed=2):
     circuit = Microcircuit(sizes=SIZES, plasticity={"eta_up": 0.01})
     rng = np.random.default_rng(seed)
-    return Checkpoint(epoch, initial_weights(circuit, rng), dict(rng.bit_generator.state))
+    return Checkpoint(epoch, initial_weights(circuit, rng), dict(rng.bit_generator.state), 1.5)
 
 
 def test_everything_comes_back(tmp_path):
     kept = checkpoint_of(7)
     save_checkpoint(tmp_path, kept)
     loaded = load_checkpoint(tmp_path, SIZES)
-    assert (loaded.epoch, loaded.order) == (7, kept.order)
+    assert (loaded.epoch, loaded.order, loaded.simulation_s) == (7, kept.order, 1.5)
     for (name, got), (_, wanted) in zip(loaded.weights.named(), kept.weights.named()):
         np.testing.assert_array_equal(got, wanted, err_msg=name)
     generator = np.random.default_rng()

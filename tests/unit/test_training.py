@@ -231,6 +231,7 @@ def test_a_resumed_run_is_the_one_that_was_not_interrupted(backend, tmp_path):
         np.testing.assert_array_equal(got, wanted, err_msg=name)
     times = [record["wall_s"] for record in resumed.records]
     assert times == sorted(times)
+    assert stopped.simulation_s < resumed.simulation_s < resumed.wall_s
     assert json.loads(folder.summary.read_text())["interrupted"] is False
 
 
