@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from .display import ComparisonDisplay, TrainingDisplay, comparison_table, docto
 from .errors import UserError
 from .networks import build_network
 from .networks.backend import DivergenceError
+from .parallel import end_job, n_processes, rank
 from .plotting import comparison_figure, training_figure
 from .recording import Metrics, RunFolder, default_folder
 from .settings import merged, suggestion
@@ -51,7 +53,20 @@ class _Interruption(_Failure):
 
 
 class _Commands(click.Group):
-    """Turns the errors that a user can cause into a sentence and an exit code."""
+    """Turns the errors that a user can cause into a sentence and an exit code; a process that fails ends an MPI job."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except SystemExit as end:
+            if end.code and n_processes() > 1:
+                end_job(int(end.code))
+            raise
+        except Exception:
+            if n_processes() == 1:
+                raise
+            traceback.print_exc()
+            end_job(_Failure.exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -99,7 +114,7 @@ def train(
     options = {"backend": backend, "seed": seed, "epochs": epochs, "threads": threads}
     spec = _specification(task, config, settings, options)
     folder = RunFolder.create(output or default_folder(spec), spec, overwrite=overwrite)
-    console = Console(highlight=False)
+    console = _console()
     with TrainingDisplay(console, spec) as display:
         result = train_network(spec, folder, display.update)
     _conclude(console, folder, spec, result)
@@ -114,7 +129,7 @@ def resume(folder: Path, epochs: int | None) -> None:
     spec = RunSpecification.from_toml(run.config)
     if epochs is not None:
         spec = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": epochs})})
-    console = Console(highlight=False)
+    console = _console()
     with TrainingDisplay(console, spec) as display:
         result = resume_run(run, epochs, display.update)
     _conclude(console, run, spec, result)
@@ -145,6 +160,8 @@ def compare(
 
     Each run is kept in a subfolder with the name of its backend; comparison.png shows them side by side.
     """
+    if n_processes() > 1:
+        raise UserError("compare runs every backend in a process of its own: start it without mpirun")
     names = list(dict.fromkeys(name.strip() for name in backends.split(",")))
     for name in names:
         if name not in BACKENDS:
@@ -153,7 +170,7 @@ def compare(
     specs = {name: _specification(task, config, settings, options | {"backend": name}) for name in names}
     spec = specs[names[0]]
     folder = output or Path("runs") / f"compare-{task}-seed{spec.seed}"
-    console = Console(highlight=False)
+    console = _console()
     with ComparisonDisplay(console, specs) as display:
         results = compare_runs(specs, folder, display.update, jobs=jobs, overwrite=overwrite)
     baselines = results[names[0]].baselines
@@ -183,7 +200,7 @@ def evaluate(folder: Path) -> None:
     table.add_row("test loss", f"{metrics['test_loss']:.4g} mV²")
     for name, value in spec.task.baselines().items():
         table.add_row(name, f"{value:.1%}")
-    Console(highlight=False).print(table)
+    _console().print(table)
 
 
 @main.command()
@@ -193,7 +210,7 @@ def plot(folder: Path) -> None:
     run = RunFolder.open(folder)
     spec = RunSpecification.from_toml(run.config)
     _save_figure(run, spec, run.read_metrics(), spec.task.baselines())
-    Console(highlight=False).print(f"Figure in {run.figure}", soft_wrap=True)
+    _console().print(f"Figure in {run.figure}", soft_wrap=True)
 
 
 @main.command()
@@ -203,9 +220,14 @@ def doctor(ctx: click.Context) -> None:
     from .doctor import report  # imports NEST
 
     rows = report()
-    Console(highlight=False).print(doctor_table(rows))
+    _console().print(doctor_table(rows))
     if any(ok is False for _, _, ok in rows):
         ctx.exit(_Failure.exit_code)
+
+
+def _console() -> Console:
+    """Where to print; of several MPI processes, the first one prints."""
+    return Console(highlight=False, quiet=rank() > 0)
 
 
 def _specification(
@@ -265,6 +287,8 @@ def _conclude(console: Console, folder: RunFolder, spec: RunSpecification, resul
 def _save_figure(
     folder: RunFolder, spec: RunSpecification, records: list[Metrics], baselines: dict[str, float]
 ) -> None:
+    if rank() > 0:
+        return
     sizes = "-".join(str(size) for size in spec.network.sizes)
     title = f"{spec.task.name}: {sizes}, {spec.backend}, seed {spec.seed}"
     try:

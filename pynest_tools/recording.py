@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .parallel import rank, wait_for_all
 from .specification import RunSpecification
 
 Metrics = dict[str, float]
@@ -21,7 +22,7 @@ def default_folder(spec: RunSpecification) -> Path:
 
 
 class RunFolder:
-    """Names the files of a run and reads and writes the text ones.
+    """Names the files of a run and reads and writes the text ones. Of several MPI processes, the first one writes.
 
     Parameters
     ----------
@@ -62,6 +63,9 @@ class RunFolder:
             If the folder holds anything and `overwrite` is false, or cannot be written to.
         """
         folder = cls(path)
+        if rank() > 0:
+            wait_for_all()
+            return folder
         try:
             if folder.path.is_dir() and any(folder.path.iterdir()) and not overwrite:
                 raise UserError(
@@ -79,6 +83,7 @@ class RunFolder:
                 f"cannot write to the output folder {path}: {error.strerror or error}; "
                 "name a writable one with --output"
             ) from error
+        wait_for_all()
         return folder
 
     @classmethod
@@ -94,10 +99,14 @@ class RunFolder:
 
     def write_specification(self, spec: RunSpecification) -> None:
         """Write the complete specification."""
+        if rank() > 0:
+            return
         self.config.write_text(spec.to_toml(), encoding="utf-8")
 
     def append_metrics(self, record: Mapping[str, float]) -> None:
         """Append the record of an epoch and close the file, so that a crash loses nothing."""
+        if rank() > 0:
+            return
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(record), allow_nan=False) + "\n")
 
@@ -126,6 +135,9 @@ class RunFolder:
         records = [record for record in self.read_metrics() if record["epoch"] <= epoch]
         if [record["epoch"] for record in records] != list(range(epoch + 1)):
             raise UserError(f"{self.metrics} does not hold one record for each of the epochs 0 to {epoch}")
+        wait_for_all()  # until every process has read
+        if rank() > 0:
+            return records
         scratch = self.metrics.with_name(self.metrics.name + ".part")
         scratch.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
         scratch.replace(self.metrics)
@@ -133,6 +145,8 @@ class RunFolder:
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the results in one step, so that no reader ever sees half of them."""
+        if rank() > 0:
+            return
         scratch = self.summary.with_name(self.summary.name + ".part")
         scratch.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         scratch.replace(self.summary)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..microcircuit import Microcircuit
 from ..module import import_nest, install
+from ..parallel import sum_over_processes
 from .backend import DivergenceError, FloatArray, TrialResult, Weights
 from .transfer import rate_difference
 
@@ -89,13 +90,13 @@ class NestMicrocircuit:
         finally:
             self.simulation_time_s += time.perf_counter() - started
         outputs = self.pyramidal[-1]
-        apical = [self._read_out(layer, "V_apical") for layer in self.pyramidal[:-1]]
-        interneurons = [self._read_out(layer, "V_soma") for layer in self.interneurons]
-        partners = [self._read_out(layer, "V_soma") for layer in self.pyramidal[1:]]
+        apical = [self._read_out(layer, "V_apical", n_samples) for layer in self.pyramidal[:-1]]
+        interneurons = [self._read_out(layer, "V_soma", n_samples) for layer in self.interneurons]
+        partners = [self._read_out(layer, "V_soma", n_samples) for layer in self.pyramidal[1:]]
         attenuation = neuron.g_basal / (neuron.g_L + neuron.g_basal)  # v^ of a cell without apical dendrite
         return TrialResult(
-            output=self._read_out(outputs, "V_soma"),
-            prediction=attenuation * self._read_out(outputs, "V_basal"),
+            output=self._read_out(outputs, "V_soma", n_samples),
+            prediction=attenuation * self._read_out(outputs, "V_basal", n_samples),
             apical_error=np.mean(np.abs(np.concatenate(apical, axis=1)), axis=1),
             interneuron_error=rate_difference(
                 np.concatenate(interneurons, axis=1), np.concatenate(partners, axis=1), neuron
@@ -106,22 +107,26 @@ class NestMicrocircuit:
         """Present weights (normalised, mV ms)."""
         found: dict[str, list[FloatArray]] = {"up": [], "ip": [], "pi": [], "down": []}
         for name, (_, pre, post) in self._projections.items():
+            matrix = np.zeros((len(post), len(pre)))  # a process knows the synapses onto its own cells
             connections, entries = self._connections(name)
-            matrix = np.empty((len(post), len(pre)))
-            matrix[entries] = np.asarray(connections.get("weight")) * self.psi
-            found[name.rpartition("_")[0]].append(matrix)
+            if len(connections) > 0:
+                matrix[entries] = np.asarray(connections.get("weight")) * self.psi
+            found[name.rpartition("_")[0]].append(sum_over_processes(matrix))
         return Weights(**found)
 
     def set_weights(self, weights: Weights) -> None:
         """Set every weight exactly (normalised, mV ms)."""
         for name, matrix in weights.named():
             connections, entries = self._connections(name)
-            connections.set(weight=list(np.atleast_1d(matrix[entries] / self.psi)))
+            if len(connections) > 0:
+                connections.set(weight=list(np.atleast_1d(matrix[entries] / self.psi)))
 
     def _connections(self, name: str) -> tuple[Any, tuple[Any, Any]]:
         """Connections of a projection, and the rows (post) and columns (pre) of their weights in its matrix."""
         model, pre, post = self._projections[name]
         connections = self._nest.GetConnections(pre, post, synapse_model=model)
+        if len(connections) == 0:
+            return connections, ((), ())
         ends = connections.get(["source", "target"])
         rows = np.asarray(ends["target"]) - post[0].global_id
         columns = np.asarray(ends["source"]) - pre[0].global_id
@@ -202,13 +207,25 @@ class NestMicrocircuit:
             "readout_stop": t_pres,
         }
         for cells in (*self.pyramidal, *self.interneurons):
-            cells.set(course)
+            local, rows = self._local(cells)
+            if len(rows) > 0:
+                local.set(course)
         values = np.full((len(stimuli), len(self.teacher)), np.nan) if targets is None else targets
         for cells, columns in ((self.inputs, stimuli.T), (self.teacher, values.T)):
-            cells.set([{**course, "stimulus_values": np.ascontiguousarray(column)} for column in columns])
+            local, rows = self._local(cells)
+            if len(rows) > 0:
+                local.set([{**course, "stimulus_values": np.ascontiguousarray(columns[row])} for row in rows])
         return duration
 
-    def _read_out(self, cells: Any, potential: str) -> FloatArray:
+    def _read_out(self, cells: Any, potential: str, n_samples: int) -> FloatArray:
         """Means over the read-out windows, shape (n_samples, n_cells) (mV)."""
-        means: FloatArray = np.array(cells.get(f"readout_{potential}"), dtype=np.float64, ndmin=2)
-        return np.transpose(means)
+        local, rows = self._local(cells)
+        means = np.zeros((len(cells), n_samples))
+        if len(rows) > 0:
+            means[rows] = np.array(local.get(f"readout_{potential}"), dtype=np.float64, ndmin=2)
+        return np.transpose(sum_over_processes(means))
+
+    def _local(self, cells: Any) -> tuple[Any, list[int]]:
+        """The cells of this process, and which ones they are among all."""
+        rows = np.flatnonzero(np.atleast_1d(cells.get("local"))).tolist()
+        return cells if len(rows) == len(cells) or not rows else cells[rows], rows
