@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt pynest_tools/nest_probe.py \
 	$(wildcard cpp/* nestml_models/*/*)
 
-.PHONY: help setup train compare experiments test test-fast lint format clean
+.PHONY: help setup train compare experiments test test-fast mpi lint format clean
 
 help:
 	@echo "make setup        virtual environment $(VENV) with NEST and this project"
@@ -17,6 +17,7 @@ help:
 	@echo "make experiments  every experiment anew, with its figure (hours); make experiments/psi: only that one"
 	@echo "make test         all tests"
 	@echo "make test-fast    the tests that take seconds"
+	@echo "make mpi          NEST with MPI in your cache directory (10 min, once), this project in it, tests of MPI"
 	@echo "make lint         style and types"
 	@echo "make format       let the formatters rewrite the sources"
 	@echo "make clean        remove $(VENV)"
@@ -48,6 +49,36 @@ test: setup
 
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow"
+
+# NEST with MPI is built from its source distribution; the environment it is built into is kept, apart for every version
+NEST_VERSION := 3.10.0
+MPI_VENV = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nest-pyramidal/nest-$(NEST_VERSION)-mpi-$(shell $(PYTHON) -c \
+	'import sys; print("cp%d%d" % sys.version_info[:2])')
+HEADERS := mpi.h:libopenmpi-dev gsl/gsl_version.h:libgsl-dev ltdl.h:libltdl-dev boost/version.hpp:libboost-dev
+
+mpi: mpi-nest
+	$(MPI_VENV)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation '.[mpi,test]'
+	$(MPI_VENV)/bin/python -m pytest tests/mpi
+
+mpi-nest:
+	@test -e "$(MPI_VENV)/complete" || { \
+	missing=; command -v mpirun > /dev/null || missing=openmpi-bin; \
+	for each in $(HEADERS); do \
+		echo "#include <$${each%:*}>" | $$(command -v mpicxx || echo g++) -E -x c++ - > /dev/null 2>&1 || missing="$$missing $${each#*:}"; \
+	done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; \
+	elif [ -n "$$missing" ]; then \
+		echo "NEST with MPI needs what Debian calls: $$missing. sudo apt install $$missing; on a cluster, load its modules"; exit 1; \
+	fi; \
+	set -e; $(PYTHON) -m venv --clear "$(MPI_VENV)"; \
+	"$(MPI_VENV)/bin/pip" install --quiet --disable-pip-version-check 'scikit-build-core>=0.11' nestml==9.0.0 'cmake>=3.20' ninja; \
+	echo "building NEST $(NEST_VERSION) with MPI: some 10 minutes on 2 cores, once"; \
+	"$(MPI_VENV)/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir --no-binary nest-simulator \
+		-C cmake.define.with-mpi=ON nest-simulator==$(NEST_VERSION); \
+	touch "$(MPI_VENV)/complete"; }
+
+.PHONY: mpi-nest
 
 lint: setup
 	$(BIN)/ruff check .

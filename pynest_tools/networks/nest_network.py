@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..errors import UserError
 from ..microcircuit import Microcircuit
 from ..module import import_nest, install
-from ..parallel import sum_over_processes
+from ..parallel import n_processes, sum_over_processes
 from .backend import DivergenceError, FloatArray, TrialResult, Weights
 from .transfer import rate_difference
 
@@ -134,6 +135,11 @@ class NestMicrocircuit:
 
     def _prepare_kernel(self, seed: int) -> None:
         nest, simulation = self._nest, self.circuit.simulation
+        if nest.num_processes != n_processes():
+            raise UserError(
+                f"there are {n_processes()} processes, but NEST knows of {nest.num_processes}: "
+                "this NEST has no MPI, or not the one of this mpirun; pyramidal doctor tells, make mpi builds one that has"
+            )
         nest.ResetKernel()
         nest.verbosity = nest.VerbosityLevel.ERROR
         nest.resolution = simulation.h

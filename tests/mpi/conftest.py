@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Jobs of several processes; `make mpi` runs these tests with a NEST that has MPI."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pynest_tools.nest_probe import probe
+
+SHORT = [
+    "--set", "network.trial.t_pres=10.0", "--set", "network.trial.t_learn_on=5.0", "--set", "network.trial.t_readout_on=8.0",
+    "--set", "network.trial.t_pres_test=10.0", "--set", "network.trial.t_readout_on_test=8.0",
+]  # fmt: skip
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",  # containers
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",  # more processes than cores
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+}
+TIMEOUT_S = 300
+
+reason = "NEST has no MPI" if not probe().has_mpi else "there is no mpirun" if not shutil.which("mpirun") else ""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if reason and Path(item.fspath).parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.skip(reason=f"{reason}: make mpi"))
+
+
+def command(n_processes, *arguments):
+    """How to run Python with these arguments on some processes."""
+    python = [sys.executable, *map(str, arguments)]
+    return python if n_processes == 0 else ["mpirun", "-np", str(n_processes), *python]
+
+
+def launch(n_processes, *arguments):
+    """Run Python and wait; 0 processes: without mpirun."""
+    return subprocess.run(
+        command(n_processes, *arguments),
+        capture_output=True, text=True, env=os.environ | ENVIRONMENT, timeout=TIMEOUT_S, check=False,
+    )  # fmt: skip
+
+
+def train(folder, *, processes=1, threads=1, epochs=2, arguments=()):
+    """A short run of bars; returns its metrics without times, and its weights."""
+    options = ["--epochs", epochs, "--set", "training.test_interval=1", "--threads", threads, "--output", folder]
+    done = launch(processes, "-m", "pynest_tools", "train", "bars", *SHORT, *options, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return read(folder)
+
+
+def read(folder):
+    """Metrics without times, and weights, of a run."""
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    (checkpoint,) = (folder / "checkpoint").iterdir()
+    with np.load(checkpoint / "rank-0.npz") as archive:
+        weights = {name: archive[name] for name in archive.files if archive[name].ndim == 2}
+    return [{k: v for k, v in record.items() if k != "wall_s"} for record in records], weights
+
+
+def assert_identical(run, other):
+    """Bit by bit."""
+    assert run[0] == other[0]
+    for name, matrix in run[1].items():
+        np.testing.assert_array_equal(matrix, other[1][name], err_msg=name)
+
+
+def assert_close(run, other, tolerance=1e-12):
+    for record, expected in zip(run[0], other[0], strict=True):
+        assert record == pytest.approx(expected, rel=tolerance, abs=tolerance)
+    for name, matrix in run[1].items():
+        np.testing.assert_allclose(matrix, other[1][name], rtol=0, atol=tolerance, err_msg=name)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The same results however a network is split, and jobs that end when a process fails."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ENVIRONMENT, SHORT, TIMEOUT_S, assert_close, assert_identical, command, launch, read, train
+
+ODD = {
+    "more processes than cells": ("--set", "network.sizes=[9, 2, 3]"),
+    "layers of one cell": ("--set", "network.sizes=[9, 1, 3]"),
+    "two hidden layers": (
+        "--set", "network.sizes=[9, 4, 3, 3]", "--set", "network.plasticity.eta_up=[0.01, 0.01, 0.003]",
+    ),
+    "little is plastic": ("--set", "network.plasticity.eta_ip=0.0", "--set", "network.plasticity.eta_pi=0.0"),
+    "one by one": ("--set", "network.transmission=spikes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_processes_are_as_good_as_threads(tmp_path, n):
+    """Bit-identical for the same number of virtual processes: random numbers and sums are theirs."""
+    assert_identical(
+        train(tmp_path / "threads", processes=1, threads=n), train(tmp_path / "processes", processes=n, threads=1)
+    )
+
+
+def test_one_process_is_as_good_as_none(tmp_path):
+    assert_identical(train(tmp_path / "mpirun", processes=1), train(tmp_path / "plain", processes=0))
+
+
+def test_hybrids_agree(tmp_path):
+    # NEST sums the inputs of a cell in another order
+    assert_close(
+        train(tmp_path / "hybrid", processes=2, threads=2), train(tmp_path / "threads", processes=1, threads=4)
+    )
+
+
+@pytest.mark.parametrize("arguments", ODD.values(), ids=ODD)
+def test_odd_splits(tmp_path, arguments):
+    threads = train(tmp_path / "threads", processes=1, threads=4, arguments=arguments)
+    assert_identical(train(tmp_path / "processes", processes=4, arguments=arguments), threads)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_rates_do_not_depend_on_the_number_of_processes(tmp_path, n):
+    """Nothing is drawn, so that every split is the same network: partner cells nudge each other across processes as on one."""
+    rate = ("--backend", "rate")
+    alone = train(tmp_path / "alone", processes=1, arguments=rate)
+    assert_close(train(tmp_path / "split", processes=n, arguments=rate), alone)  # sums in another order
+
+
+def test_the_wheel_with_threads_is_the_source_build_with_processes(tmp_path):
+    wheel = Path(__file__).parents[2] / ".venv" / "bin" / "python"
+    if not wheel.exists():
+        pytest.skip("make setup installs NEST's wheel")
+    options = [*SHORT, "--epochs", "2", "--set", "training.test_interval=1", "--threads", "2", "--output"]
+    arguments = [wheel, "-m", "pynest_tools", "train", "bars", *options, str(tmp_path / "wheel")]
+    subprocess.run(arguments, check=True, capture_output=True, timeout=TIMEOUT_S)
+    assert_identical(train(tmp_path / "processes", processes=2), read(tmp_path / "wheel"))
+
+
+@pytest.mark.parametrize(("before", "after"), [((2, 1), (1, 2)), ((1, 2), (2, 1)), ((1, 3), (3, 1))])
+def test_a_run_goes_on_with_another_split(tmp_path, before, after):
+    whole = train(tmp_path / "whole", processes=after[0], threads=after[1], epochs=4)
+    train(tmp_path / "run", processes=before[0], threads=before[1], epochs=2)
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace(f"threads = {before[1]} ", f"threads = {after[1]} "))
+    resumed = launch(after[0], "-m", "pynest_tools", "resume", tmp_path / "run", "--epochs", 4)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_identical(read(tmp_path / "run"), whole)
+
+
+def test_only_the_first_process_prints(tmp_path):
+    options = ["--epochs", 1, "--output", tmp_path / "run"]
+    done = launch(3, "-m", "pynest_tools", "train", "bars", *SHORT, *options)
+    assert done.stdout.count("Kept in") == 1
+    assert done.stdout.count("epoch 1/1") == 1
+    assert (tmp_path / "run" / "figures" / "training.png").stat().st_size > 10_000
+
+
+# ---- failures -----------------------------------------------------------------------------------------------------------
+
+
+def test_bad_input_ends_the_job(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    started = time.monotonic()
+    done = launch(2, "-m", "pynest_tools", "train", "bars", "--output", tmp_path)
+    assert done.returncode != 0
+    assert "is not empty" in done.stderr
+    assert time.monotonic() - started < 60
+
+
+def test_an_exception_on_one_process_ends_the_job(tmp_path):
+    """With its traceback; the other process waits for it in the middle of the simulation."""
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import sys\n"
+        "from pynest_tools import cli, parallel, training\n"
+        "report = training._Loop._report\n"
+        "def fail(self, epochs):\n"
+        "    if parallel.rank() == 1 and epochs >= 1:\n"
+        "        raise MemoryError('no room on process 1')\n"
+        "    report(self, epochs)\n"
+        "training._Loop._report = fail\n"
+        "cli.main()\n"
+    )
+    started = time.monotonic()
+    done = launch(2, script, "train", "bars", *SHORT, "--epochs", 100, "--output", tmp_path / "run")
+    assert done.returncode != 0
+    assert "MemoryError: no room on process 1" in done.stderr
+    assert time.monotonic() - started < 60
+
+
+def test_a_killed_process_ends_the_job_and_the_run_goes_on(tmp_path):
+    folder = tmp_path / "run"
+    options = ["--set", "training.test_interval=1", "--output", folder]
+    arguments = command(2, "-m", "pynest_tools", "train", "bars", *SHORT, "--epochs", 100_000, *options)
+    job = subprocess.Popen(
+        arguments, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not list(folder.glob("checkpoint/epoch-*3")):
+            assert job.poll() is None, job.communicate()[1]
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        workers = subprocess.run(
+            ["pgrep", "-f", f"{sys.executable} -m pynest_tools.*{folder}"], capture_output=True, text=True, check=True
+        )
+        victims = [int(pid) for pid in workers.stdout.split() if int(pid) != job.pid]
+        os.kill(victims[-1], signal.SIGKILL)
+        started = time.monotonic()
+        _, errors = job.communicate(timeout=60)
+    finally:
+        job.kill()
+    assert time.monotonic() - started < 30
+    assert job.returncode != 0
+    assert "signal 9" in errors
+    done = len((folder / "metrics.jsonl").read_text().splitlines()) - 1
+    resumed = launch(2, "-m", "pynest_tools", "resume", folder, "--epochs", done + 1)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_identical(read(folder), train(tmp_path / "whole", processes=2, epochs=done + 1))
+
+
+def test_comparison_is_refused(tmp_path):
+    done = launch(2, "-m", "pynest_tools", "compare", "bars", "--output", tmp_path / "runs")
+    assert done.returncode != 0
+    assert "start it without mpirun" in done.stderr
