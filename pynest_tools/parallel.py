@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import numpy as np
@@ -35,7 +36,7 @@ def _world() -> Any:
         from mpi4py import MPI
     except ImportError as error:
         raise UserError(
-            f"{n_processes()} MPI processes need mpi4py to talk to each other: pip install mpi4py"
+            f"{n_processes()} MPI processes need mpi4py and a NEST with MPI: make mpi provides both (docs/mpi.md)"
         ) from error
     return MPI
 
@@ -59,5 +60,6 @@ def end_job(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     if n_processes() > 1:
-        _world().COMM_WORLD.Abort(code)
+        with suppress(UserError):
+            _world().COMM_WORLD.Abort(code)
     sys.exit(code)

@@ -24,7 +24,7 @@ def test_without_a_launcher_there_is_one_process():
         parallel.end_job(3)
 
 
-@pytest.mark.parametrize(("size", "rank"), zip(parallel._SIZES, parallel._RANKS))
+@pytest.mark.parametrize(("size", "rank"), list(zip(parallel._SIZES, parallel._RANKS)))
 def test_launchers(monkeypatch, size, rank):
     monkeypatch.setenv(size, "4")
     monkeypatch.setenv(rank, "3")
