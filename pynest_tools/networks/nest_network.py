@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..microcircuit import Microcircuit
@@ -109,29 +110,27 @@ class NestMicrocircuit:
         found: dict[str, list[FloatArray]] = {"up": [], "ip": [], "pi": [], "down": []}
         for name, (_, pre, post) in self._projections.items():
             matrix = np.zeros((len(post), len(pre)))  # a process knows the synapses onto its own cells
-            connections, entries = self._connections(name)
-            if len(connections) > 0:
-                matrix[entries] = np.asarray(connections.get("weight")) * self.psi
+            _, entries, values = self._connections(name)
+            matrix[entries] = values * self.psi
             found[name.rpartition("_")[0]].append(sum_over_processes(matrix))
         return Weights(**found)
 
     def set_weights(self, weights: Weights) -> None:
         """Set every weight exactly (normalised, mV ms)."""
         for name, matrix in weights.named():
-            connections, entries = self._connections(name)
+            connections, entries, _ = self._connections(name)
             if len(connections) > 0:
                 connections.set(weight=list(np.atleast_1d(matrix[entries] / self.psi)))
 
-    def _connections(self, name: str) -> tuple[Any, tuple[Any, Any]]:
-        """Connections of a projection, and the rows (post) and columns (pre) of their weights in its matrix."""
+    def _connections(self, name: str) -> tuple[Any, tuple[NDArray[np.int64], NDArray[np.int64]], FloatArray]:
+        """Connections of a projection, rows (post) and columns (pre) of their weights in its matrix, and these in NEST's units."""
         model, pre, post = self._projections[name]
         connections = self._nest.GetConnections(pre, post, synapse_model=model)
-        if len(connections) == 0:
-            return connections, ((), ())
-        ends = connections.get(["source", "target"])
-        rows = np.asarray(ends["target"]) - post[0].global_id
-        columns = np.asarray(ends["source"]) - pre[0].global_id
-        return connections, (rows, columns)
+        keys = ["target", "source", "weight"]  # at once: PyNEST asks for everything each time
+        status = connections.get(keys) if len(connections) > 0 else dict.fromkeys(keys, ())
+        rows, columns = (np.atleast_1d(np.asarray(status[key], dtype=np.int64)) for key in keys[:2])
+        values = np.atleast_1d(np.asarray(status["weight"], dtype=np.float64))
+        return connections, (rows - post[0].global_id, columns - pre[0].global_id), values
 
     def _prepare_kernel(self, seed: int) -> None:
         nest, simulation = self._nest, self.circuit.simulation
