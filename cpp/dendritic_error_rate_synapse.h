@@ -36,8 +36,9 @@ filtered presynaptic rate :math:`\bar r_j`,
    \kappa(t) = \frac{1}{\tau_\Delta} e^{-t / \tau_\Delta}, \qquad
    \tau_s \frac{d \bar r_j}{dt} = -\bar r_j + r_j,
 
-clipped to [Wmin, Wmax] in every cp. It is what dendritic_error_synapse does in the limit of many spikes, step for step, if its
-learning rate is divided by tau_s. All of the delay is dendritic: the rate of a step sees the errors of one delay before, that step included.
+clipped to [Wmin, Wmax] in every step. It is what dendritic_error_synapse does in the limit of many spikes, step for step, if its
+learning rate is divided by tau_s. All of the delay D is dendritic, as everywhere in NEST: in
+the trace, the rate of step n meets errors from step n - D + 1 on.
 
 A weight that is set is set exactly; what the filter still has to add is added afterwards. The weight that is read is that at the present time
 if the delay is the smallest one, else that of up to one slice before. When the target returns to rest, the synapse does, too, as after a
@@ -165,7 +166,7 @@ private:
   void look_ahead_( const CommonPropertiesType& cp );
 
   bool is_ahead_ =
-    false;  //!< whether the weight is already that of the rate that comes next; fills the padding of the base class
+    false;  //!< whether the weight is that of the rate that comes next; fills the padding of the base class
   double weight_ = 1.0;    //!< W (mV ms)
   double filtered_ = 0.0;  //!< E, error times trace that the filter holds
   double trace_ = 0.0;     //!< low-pass filtered presynaptic rate that the next error meets (1/ms)

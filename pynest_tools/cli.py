@@ -126,9 +126,7 @@ def train(
 def resume(folder: Path, epochs: int | None) -> None:
     """Continue a run from its last checkpoint, as if it had never been interrupted."""
     run = RunFolder.open(folder)
-    spec = RunSpecification.from_toml(run.config)
-    if epochs is not None:
-        spec = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": epochs})})
+    spec = run.read_specification(epochs)
     console = _console()
     with TrainingDisplay(console, spec) as display:
         result = resume_run(run, epochs, display.update)
@@ -191,7 +189,7 @@ def compare(
 def evaluate(folder: Path) -> None:
     """Test the weights that a run has kept."""
     run = RunFolder.open(folder)
-    spec = RunSpecification.from_toml(run.config)
+    spec = run.read_specification()
     weights = load_checkpoint(run.checkpoint, spec.network.sizes).weights
     simulator_seed = np.random.SeedSequence(spec.seed).spawn(4)[3]  # the first three made the run
     metrics = evaluate_network(build_network(spec, weights, simulator_seed), spec.task.test_set())
@@ -208,7 +206,7 @@ def evaluate(folder: Path) -> None:
 def plot(folder: Path) -> None:
     """Draw the figure of a run anew."""
     run = RunFolder.open(folder)
-    spec = RunSpecification.from_toml(run.config)
+    spec = run.read_specification()
     _save_figure(run, spec, run.read_metrics(), spec.task.baselines())
     _console().print(f"Figure in {run.figure}", soft_wrap=True)
 

@@ -35,6 +35,28 @@ SERIES = ((BLUE, "o"), (GREEN, "s"), (ORANGE, "^"), (PURPLE, "v"), (VERMILLION, 
 Records = Sequence[Mapping[str, float]]
 
 
+def tidy(axes: Axes, heading: str, x: str, y: str) -> None:
+    """Give axes the style of the project's figures.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        What to style.
+    heading : str
+        Written above, on the left.
+    x, y : str
+        Labels with units.
+    """
+    axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=INK)
+    axes.set_xlabel(x, fontsize=9, color=INK)
+    axes.set_ylabel(y, fontsize=9, color=INK)
+    axes.tick_params(which="both", labelsize=8.5, length=3, color=GREY, labelcolor=INK)
+    axes.grid(axis="y", color=PALE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+
+
 def training_figure(records: Records, baselines: Mapping[str, float], title: str = "") -> Figure:
     """Course of a training run: loss, accuracy, apical error.
 
@@ -63,8 +85,7 @@ def training_figure(records: Records, baselines: Mapping[str, float], title: str
         (accuracy, "Accuracy", "correct samples (%)"),
         (apical, "Apical error of hidden cells", "mean |apical potential| (mV)"),
     ):
-        _tidy(axes, heading, unit)
-        axes.set_xlim(0.0, max(last_epoch, 1))
+        _tidy_course(axes, heading, unit, last_epoch)
 
     _curve(loss, records, "train_loss", TRAINING)
     _curve(loss, records, "test_loss", TEST)
@@ -76,11 +97,7 @@ def training_figure(records: Records, baselines: Mapping[str, float], title: str
 
     _curve(accuracy, records, "train_accuracy", TRAINING)
     _curve(accuracy, records, "test_accuracy", TEST)
-    for name, value in baselines.items():
-        accuracy.axhline(value, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
-        _beside(accuracy, value, name.replace(" ", "\n"))
-    accuracy.set_ylim(0.0, 1.03)
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=None))
+    _scale_accuracy(accuracy, baselines)
 
     _curve(apical, records, "apical_error", APICAL)
     apical.set_ylim(bottom=0.0)
@@ -119,8 +136,7 @@ def comparison_figure(runs: Mapping[str, Records], baselines: Mapping[str, float
         (loss, "Test loss", "mean squared error (mV²)"),
         (accuracy, "Test accuracy", "correct samples (%)"),
     ):
-        _tidy(axes, heading, unit)
-        axes.set_xlim(0.0, max(last_epoch, 1))
+        _tidy_course(axes, heading, unit, last_epoch)
     for i, ((name, records), (color, marker)) in enumerate(zip(runs.items(), cycle(SERIES), strict=False)):
         thinner = max(0.0, 1.0 - 0.2 * i)  # curves that lie on top of each other stay visible
         style = {"color": color, "marker": marker, "label": name, "zorder": 3 + i}
@@ -129,11 +145,7 @@ def comparison_figure(runs: Mapping[str, Records], baselines: Mapping[str, float
         _curve(accuracy, records, "test_accuracy", style)
     loss.set_yscale("log")
     loss.yaxis.set_minor_formatter(NullFormatter())
-    for name, value in baselines.items():
-        accuracy.axhline(value, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
-        _beside(accuracy, value, name.replace(" ", "\n"))
-    accuracy.set_ylim(0.0, 1.03)
-    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=None))
+    _scale_accuracy(accuracy, baselines)
     left = loss.get_position().x0
     figure.text(left, 0.955, title, fontsize=11, color=INK, va="center")
     figure.legend(
@@ -143,18 +155,19 @@ def comparison_figure(runs: Mapping[str, Records], baselines: Mapping[str, float
     return figure
 
 
-def _tidy(axes: Axes, heading: str, unit: str) -> None:
-    axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=INK)
-    axes.set_xlabel("epoch", fontsize=9, color=INK)
-    axes.set_ylabel(unit, fontsize=9, color=INK)
-    axes.tick_params(which="both", labelsize=8.5, length=3, color=GREY, labelcolor=INK)
+def _tidy_course(axes: Axes, heading: str, y: str, last_epoch: float) -> None:
+    tidy(axes, heading, "epoch", y)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
-    axes.grid(axis="y", color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GREY)
+    axes.set_xlim(0.0, max(last_epoch, 1))
+
+
+def _scale_accuracy(axes: Axes, baselines: Mapping[str, float]) -> None:
+    """Percent, and a labelled line for each baseline."""
+    for name, value in baselines.items():
+        axes.axhline(value, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+        _beside(axes, value, name.replace(" ", "\n"))
+    axes.set_ylim(0.0, 1.03)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=None))
 
 
 def _curve(axes: Axes, records: Records, key: str, style: Mapping[str, Any]) -> None:

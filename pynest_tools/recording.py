@@ -97,6 +97,19 @@ class RunFolder:
             )
         return folder
 
+    def read_specification(self, epochs: int | None = None) -> RunSpecification:
+        """The specification of the run, with another number of epochs of training if one is given.
+
+        Raises
+        ------
+        SpecificationError
+            If the file cannot be read or describes no possible run.
+        """
+        spec = RunSpecification.from_toml(self.config)
+        if epochs is None:
+            return spec
+        return spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": epochs})})
+
     def write_specification(self, spec: RunSpecification) -> None:
         """Write the complete specification."""
         if rank() > 0:

@@ -48,11 +48,14 @@ def train(
     -------
     TrainingResult
     """
-    return _Loop([spec], folder, on_progress).finish()[0]
+    return _Loop([spec], folder, on_progress).run()[0]
 
 
 def resume(folder: RunFolder, epochs: int | None = None, on_progress: Progress | None = None) -> TrainingResult:
     """Continue a run from its last checkpoint, so that it ends as if it had never been interrupted.
+
+    A longer run is what it would have been from the start if the tests are at the same epochs: if it had ended at a multiple of
+    training.test_interval.
 
     Parameters
     ----------
@@ -73,12 +76,10 @@ def resume(folder: RunFolder, epochs: int | None = None, on_progress: Progress |
     UserError
         If the folder holds no checkpoint.
     """
-    spec = RunSpecification.from_toml(folder.config)
-    if epochs is not None:
-        spec = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": epochs})})
-        folder.write_specification(spec)
+    spec = folder.read_specification(epochs)
     checkpoint = load_checkpoint(folder.checkpoint, spec.network.sizes)
-    return _Loop([spec], folder, on_progress, checkpoint).finish()[0]
+    folder.write_specification(spec)
+    return _Loop([spec], folder, on_progress, checkpoint).run()[0]
 
 
 def train_seeds(
@@ -109,7 +110,7 @@ def train_seeds(
         raise ValueError(
             f"backend {spec.backend} holds one network: call train for each seed, or use one of {', '.join(NUMPY_BACKENDS)}"
         )
-    return _Loop([spec.model_copy(update={"seed": seed}) for seed in seeds], None, on_progress).finish()
+    return _Loop([spec.model_copy(update={"seed": seed}) for seed in seeds], None, on_progress).run()
 
 
 def evaluate(network: Network, samples: Samples) -> Metrics:
@@ -140,7 +141,7 @@ class _Member:
 
 
 class _Loop:
-    """The loop's state: what it needs at every step, and the clock. Runs on construction."""
+    """The loop's state: what it needs at every step, and the clock."""
 
     def __init__(
         self,
@@ -160,6 +161,9 @@ class _Loop:
         self.start = time.perf_counter()
         if checkpoint is not None and folder is not None:
             self._go_back_to(checkpoint, folder)
+
+    def run(self) -> list[TrainingResult]:
+        """Train to the end, to an interruption or to a divergence; what each network has reached."""
         try:
             self._run()
         except KeyboardInterrupt:
@@ -168,8 +172,6 @@ class _Loop:
         except DivergenceError as error:
             for member in self.members:
                 member.result.diverged = str(error)
-
-    def finish(self) -> list[TrainingResult]:
         for member in self.members:
             member.result.wall_s = time.perf_counter() - self.start
             member.result.simulation_s = self.simulation_s

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from rules import ESTIMATORS, FEEDBACKS, Array, Matrices
 
-from pynest_tools.plotting import BLUE, GREEN, GREY, INK, PALE, VERMILLION
+from pynest_tools.plotting import BLUE, GREEN, GREY, INK, VERMILLION, tidy
 
 ORANGE, PURPLE, SKY = "#E69F00", "#CC79A7", "#56B4E9"  # further colours of Okabe & Ito (2008)
 
@@ -87,18 +87,6 @@ class Averages:
 def degrees(cosines: Array) -> Array:
     """Angles (degrees) of cosines."""
     return np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
-
-
-def tidy(axes: Axes, heading: str, x: str, y: str) -> None:
-    """Title, labels and spines in the style of the project's figures."""
-    axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=INK)
-    axes.set_xlabel(x, fontsize=9, color=INK)
-    axes.set_ylabel(y, fontsize=9, color=INK)
-    axes.tick_params(which="both", labelsize=8.5, length=3, color=GREY, labelcolor=INK)
-    axes.grid(axis="y", color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
 
 
 def draw_angles(axes: Axes, courses: dict[str, Course], weak: Array, layer: int) -> None:

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from pynest_tools.plotting import BLUE, GREY, INK, PALE, VERMILLION
+from pynest_tools.plotting import BLUE, GREY, INK, VERMILLION, tidy
 from pynest_tools.specification import RunSpecification, read_toml
 from pynest_tools.training import train, train_seeds
 
@@ -177,18 +177,12 @@ def draw(results: list[dict[str, Any]], thesis: dict[str, Any], config: dict[str
                 markersize=4, markerfacecolor="white", label=words, zorder=2, clip_on=False,
             )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=INK)
-        axes.set_xlabel("presentation of a sample (ms)", fontsize=9, color=INK)
+        tidy(axes, title, "presentation of a sample (ms)", "correct bars, worst seed (%)" if axes is panels[0] else "")
         axes.set_xticks(config["t_pres"], [f"{t:g}" for t in config["t_pres"]])
         axes.minorticks_off()
         axes.set_ylim(0.0, 1.03)
         axes.set_yticks([0.0, 0.25, 0.5, 0.75, 1.0], ["0", "25", "50", "75", "100"])
-        axes.tick_params(labelsize=8.5, length=3, color=GREY, labelcolor=INK)
-        axes.grid(axis="y", color=PALE, linewidth=0.8)
         axes.axhline(3.0 / 8.0, color=GREY, linewidth=0.8, linestyle=(0, (5, 3)))
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-    panels[0].set_ylabel("correct bars, worst seed (%)", fontsize=9, color=INK)
     panels[2].annotate(
         "chance", (500.0, 3.0 / 8.0), xytext=(0, -10), textcoords="offset points", ha="right", fontsize=8, color=GREY
     )

@@ -24,7 +24,7 @@ from rich.table import Table
 from pynest_tools.networks import build_network
 from pynest_tools.networks.backend import FloatArray
 from pynest_tools.networks.weights import initial_weights
-from pynest_tools.plotting import BLUE, GREY, INK, PALE, VERMILLION
+from pynest_tools.plotting import BLUE, GREY, INK, PALE, VERMILLION, tidy
 from pynest_tools.settings import merged
 from pynest_tools.specification import RunSpecification, read_toml, task_name
 from pynest_tools.training import train
@@ -118,16 +118,6 @@ def slope(values: list[float]) -> float:
     return float(np.polyfit(np.log(PSI_STATIC), np.log(values), 1)[0])
 
 
-def tidy(axes: Axes, heading: str, x: str, y: str) -> None:
-    """Title, labels and spines in the style of the project's figures."""
-    axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=INK)
-    axes.set_xlabel(x, fontsize=9, color=INK)
-    axes.set_ylabel(y, fontsize=9, color=INK)
-    axes.tick_params(which="both", labelsize=8.5, length=3, color=GREY, labelcolor=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
-
-
 def draw_distances(axes: Axes, found: dict[str, list[float]]) -> None:
     """Distance from the rate network over psi, and the slope of -1/2."""
     psi = np.array(PSI_STATIC)
@@ -177,6 +167,7 @@ def figure_of(results: dict[str, Any]) -> Figure:
     epochs = results["learning"][0]["epoch"][-1]
     for axes, heading in ((ours, f"Accuracy on bars, {epochs} epochs"), (thesis, "Thesis, 750 epochs")):
         tidy(axes, heading, "time constant of the apical dendrite (ms)", "ψ, spikes per unit of rate")
+        axes.grid(visible=False)
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.tick_params(which="both", length=0)
     return figure

@@ -26,7 +26,7 @@ from pynest_tools.networks.backend import FloatArray, Network, TrialResult, Weig
 from pynest_tools.networks.steady import SteadyMicrocircuit
 from pynest_tools.networks.transfer import transfer
 from pynest_tools.networks.weights import self_predicting_weights
-from pynest_tools.plotting import BLUE, GREEN, GREY, INK, PALE, VERMILLION
+from pynest_tools.plotting import BLUE, GREEN, GREY, INK, VERMILLION, tidy
 from pynest_tools.settings import merged
 from pynest_tools.specification import read_toml
 
@@ -201,18 +201,6 @@ def centres(edges: Any) -> FloatArray:
     return middle
 
 
-def tidy(axes: Axes, heading: str, unit: str) -> None:
-    """Title, labels and spines in the style of the project's figures."""
-    axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=INK)
-    axes.set_xlabel("epoch", fontsize=9, color=INK)
-    axes.set_ylabel(unit, fontsize=9, color=INK)
-    axes.tick_params(which="both", labelsize=8.5, length=3, color=GREY, labelcolor=INK)
-    axes.grid(axis="y", color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
-
-
 def draw(axes: Axes, name: str, results: dict[str, Any], reference: dict[str, Any]) -> None:
     """One panel: the thesis in grey, ours in colours."""
     is_mean = name in ("apical_error", "interneuron_error")
@@ -232,7 +220,8 @@ def draw(axes: Axes, name: str, results: dict[str, Any], reference: dict[str, An
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(1.0, max(EPOCHS.values()))
-    tidy(axes, *PANELS[name])
+    heading, unit = PANELS[name]
+    tidy(axes, heading, "epoch", unit)
 
 
 def figure_of(results: dict[str, Any], reference: dict[str, Any]) -> Figure:

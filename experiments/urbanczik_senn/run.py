@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pynest_tools.module import import_nest, install
-from pynest_tools.plotting import BLUE, GREY, INK, PALE, VERMILLION
+from pynest_tools.plotting import BLUE, GREY, INK, PALE, VERMILLION, tidy
 
 KINDS = ("ours", "builtin")
 NAMES = {"ours": "ours", "builtin": "built-in"}
@@ -342,18 +342,6 @@ STYLES: dict[str, dict[str, Any]] = {
 
 
 REMARK: dict[str, Any] = {"fontsize": 8.5, "color": GREY, "ha": "center", "va": "center"}
-
-
-def tidy(axes: Axes, heading: str, x: str, y: str) -> None:
-    """Title, labels and spines in the style of the project's figures."""
-    axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=INK)
-    axes.set_xlabel(x, fontsize=9, color=INK)
-    axes.set_ylabel(y, fontsize=9, color=INK)
-    axes.tick_params(which="both", labelsize=8.5, length=3, color=GREY, labelcolor=INK)
-    axes.grid(axis="y", color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(GREY)
 
 
 def draw_mean(axes: Axes, kind: str, x: Array, values: Array, label: str | None = None) -> None:
