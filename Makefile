@@ -50,8 +50,10 @@ test: setup
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow"
 
-# NEST with MPI is built from its source distribution; the environment it is built into is kept, apart for every version
+# NEST with MPI is built from its source distribution, with timers that tell where the time of a simulation goes. The
+# environment it is built into is kept, apart for every version; its file `complete` says how it was built.
 NEST_VERSION := 3.10.0
+NEST_OPTIONS := -C cmake.define.with-mpi=ON -C cmake.define.with-detailed-timers=ON
 MPI_VENV = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/nest-pyramidal/nest-$(NEST_VERSION)-mpi-$(shell $(PYTHON) -c \
 	'import sys; print("cp%d%d" % sys.version_info[:2])')
 HEADERS := mpi.h:libopenmpi-dev gsl/gsl_version.h:libgsl-dev ltdl.h:libltdl-dev boost/version.hpp:libboost-dev
@@ -61,7 +63,7 @@ mpi: mpi-nest
 	$(MPI_VENV)/bin/python -m pytest tests/mpi
 
 mpi-nest:
-	@test -e "$(MPI_VENV)/complete" || { \
+	@test "$(NEST_OPTIONS)" = "$$(cat "$(MPI_VENV)/complete" 2> /dev/null)" && "$(MPI_VENV)/bin/python" -c "import nest" > /dev/null || { \
 	missing=; command -v mpirun > /dev/null || missing=openmpi-bin; \
 	for each in $(HEADERS); do \
 		echo "#include <$${each%:*}>" | $$(command -v mpicxx || echo g++) -E -x c++ - > /dev/null 2>&1 || missing="$$missing $${each#*:}"; \
@@ -75,8 +77,8 @@ mpi-nest:
 	"$(MPI_VENV)/bin/pip" install --quiet --disable-pip-version-check 'scikit-build-core>=0.11' nestml==9.0.0 'cmake>=3.20' ninja; \
 	echo "building NEST $(NEST_VERSION) with MPI: some 10 minutes on 2 cores, once"; \
 	"$(MPI_VENV)/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir --no-binary nest-simulator \
-		-C cmake.define.with-mpi=ON nest-simulator==$(NEST_VERSION); \
-	touch "$(MPI_VENV)/complete"; }
+		$(NEST_OPTIONS) nest-simulator==$(NEST_VERSION); \
+	echo "$(NEST_OPTIONS)" > "$(MPI_VENV)/complete"; }
 
 .PHONY: mpi-nest
 
