@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Checkpoints: all that a run needs to go on, written so that the last whole one survives whatever happens.
 
-A checkpoint is a folder checkpoint/epoch-<number of completed epochs> with one NumPy archive, rank-0.npz, of plain arrays:
+A checkpoint is a folder checkpoint/epoch-<number of completed epochs> with a NumPy archive of plain arrays, rank-<number>.npz, by each
+MPI process; without MPI there is rank-0.npz alone, with all rows:
 
-- up_1, up_2, ..., ip_1, ..., pi_1, ..., down_1, ...: weights, normalised (mV ms), [post, pre];
+- up_1, up_2, ..., ip_1, ..., pi_1, ..., down_1, ...: weights, normalised (mV ms), [post, pre]; of n processes, number r writes the rows
+  r, r + n, r + 2 n, ...;
+- processes: how many have written;
 - epoch: number of completed epochs;
 - order: state of the generator that shuffles the samples (JSON text);
 - simulation_s: wall time spent in the simulator (s).
 
-Everything else is at rest at that moment, and NEST's random numbers are seeded anew from the seed of the run and the epoch.
+Everything else is at rest at that moment, and NEST's random numbers are seeded anew from the seed of the run and the epoch. A run may
+go on with any other number of processes.
 """
 
 from __future__ import annotations
@@ -24,11 +28,12 @@ from typing import Any
 import numpy as np
 
 from .errors import UserError
-from .networks.backend import Weights
+from .networks.backend import FloatArray, Weights
 from .networks.weights import read_arrays, weights_from
+from .parallel import n_processes, rank, wait_for_all
 
 PREFIX = "epoch-"
-PART = "rank-0.npz"
+PART = "rank-{}.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint and then remove the former ones.
+    """Write a checkpoint and then remove the former ones; of several MPI processes, each writes its share.
 
     Parameters
     ----------
@@ -65,18 +70,22 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """
     place = folder / f"{PREFIX}{checkpoint.epoch:08d}"
     scratch = folder / f"{place.name}.part"
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir(parents=True)
-    with (scratch / PART).open("wb") as file:
-        arrays: dict[str, Any] = dict(checkpoint.weights.named())
-        arrays |= {"epoch": checkpoint.epoch, "order": json.dumps(checkpoint.order)}
+    if rank() == 0:
+        shutil.rmtree(scratch, ignore_errors=True)
+    wait_for_all()
+    scratch.mkdir(parents=True, exist_ok=True)
+    with (scratch / PART.format(rank())).open("wb") as file:
+        arrays: dict[str, Any] = {name: matrix[rank() :: n_processes()] for name, matrix in checkpoint.weights.named()}
+        arrays |= {"processes": n_processes(), "epoch": checkpoint.epoch, "order": json.dumps(checkpoint.order)}
         np.savez(file, simulation_s=checkpoint.simulation_s, **arrays)
         file.flush()
         os.fsync(file.fileno())
-    shutil.rmtree(place, ignore_errors=True)
-    scratch.rename(place)
-    for former in _whole(folder)[:-1]:
-        shutil.rmtree(former, ignore_errors=True)
+    wait_for_all()
+    if rank() == 0:
+        shutil.rmtree(place, ignore_errors=True)
+        scratch.rename(place)
+        for former in _whole(folder)[:-1]:
+            shutil.rmtree(former, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path, sizes: Sequence[int]) -> Checkpoint:
@@ -97,14 +106,24 @@ def load_checkpoint(folder: Path, sizes: Sequence[int]) -> Checkpoint:
     whole = _whole(folder)
     if not whole:
         raise UserError(f"{folder} holds no checkpoint: the run ended before its first test")
-    path = whole[-1] / PART
+    path = whole[-1] / PART.format(0)
     arrays = read_arrays(path)
     try:
         epoch, order = int(arrays.pop("epoch")), json.loads(str(arrays.pop("order")))
-        simulation_s = float(arrays.pop("simulation_s"))
+        simulation_s, processes = float(arrays.pop("simulation_s")), int(arrays.pop("processes"))
     except (KeyError, ValueError) as error:
         raise UserError(f"{path} is not a checkpoint: {error}") from error
-    return Checkpoint(epoch, weights_from(arrays, sizes, path), order, simulation_s)
+    shares = [arrays, *(read_arrays(whole[-1] / PART.format(r)) for r in range(1, processes))]
+    matrices = {name: _interleaved([share[name] for share in shares]) for name in arrays}
+    return Checkpoint(epoch, weights_from(matrices, sizes, path), order, simulation_s)
+
+
+def _interleaved(shares: list[FloatArray]) -> FloatArray:
+    """The matrix of which share r of n holds the rows r, r + n, r + 2 n, ..."""
+    matrix = np.empty((sum(map(len, shares)), *shares[0].shape[1:]))
+    for r, share in enumerate(shares):
+        matrix[r :: len(shares)] = share
+    return matrix
 
 
 def _whole(folder: Path) -> list[Path]:

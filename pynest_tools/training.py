@@ -16,7 +16,6 @@ from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .networks import NUMPY_BACKENDS, build_network
 from .networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights
 from .networks.weights import initial_weights
-from .parallel import rank
 from .recording import Metrics, RunFolder
 from .specification import RunSpecification
 from .summary import TrainingResult, summarise
@@ -301,7 +300,7 @@ class _Loop:
         each = [weights] if len(self.members) == 1 else weights.unstack()
         for member, own in zip(self.members, each, strict=True):
             member.result.weights = own
-        if self.folder is not None and rank() == 0:
+        if self.folder is not None:
             state: dict[str, Any] = dict(self.members[0].order.bit_generator.state)
             save_checkpoint(self.folder.checkpoint, Checkpoint(self._done, each[0], state, self.simulation_s))
 

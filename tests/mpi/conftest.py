@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -13,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pynest_tools.checkpoint import load_checkpoint
 from pynest_tools.nest_probe import probe
+from pynest_tools.recording import RunFolder
 
 SHORT = [
     "--set", "network.trial.t_pres=10.0", "--set", "network.trial.t_learn_on=5.0", "--set", "network.trial.t_readout_on=8.0",
@@ -61,11 +62,9 @@ def train(folder, *, processes=1, threads=1, epochs=2, arguments=()):
 
 def read(folder):
     """Metrics without times, and weights, of a run."""
-    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    (checkpoint,) = (folder / "checkpoint").iterdir()
-    with np.load(checkpoint / "rank-0.npz") as archive:
-        weights = {name: archive[name] for name in archive.files if archive[name].ndim == 2}
-    return [{k: v for k, v in record.items() if k != "wall_s"} for record in records], weights
+    run = RunFolder.open(folder)
+    weights = load_checkpoint(run.checkpoint, run.read_specification().network.sizes).weights
+    return [{k: v for k, v in record.items() if k != "wall_s"} for record in run.read_metrics()], dict(weights.named())
 
 
 def assert_identical(run, other):

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from pynest_tools import checkpoint as module
 from pynest_tools.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pynest_tools.errors import UserError
 from pynest_tools.microcircuit import Microcircuit
@@ -39,6 +42,33 @@ def test_arrays_are_plain(tmp_path):
         assert archive["up_1"].shape == (6, 4)
         assert archive["epoch"] == 7
         assert json.loads(str(archive["order"]))["bit_generator"] == "PCG64"
+
+
+@pytest.mark.parametrize("n", [2, 3, 9])  # 9: some have no row to write
+def test_processes_write_their_share_and_one_reads_all(tmp_path, monkeypatch, n):
+    """Threads stand for processes here; tests/mpi has the real ones."""
+    ranks = threading.local()
+    monkeypatch.setattr(module, "rank", lambda: ranks.own)
+    monkeypatch.setattr(module, "n_processes", lambda: n)
+    monkeypatch.setattr(module, "wait_for_all", threading.Barrier(n, timeout=60).wait)
+    kept = checkpoint_of(7)
+
+    def save(own):
+        ranks.own = own
+        save_checkpoint(tmp_path, kept)
+
+    with ThreadPoolExecutor(n) as pool:
+        list(pool.map(save, range(n)))
+    (folder,) = tmp_path.iterdir()
+    assert {path.name for path in folder.iterdir()} == {f"rank-{own}.npz" for own in range(n)}
+    with np.load(folder / "rank-1.npz") as archive:
+        np.testing.assert_array_equal(archive["up_1"], kept.weights.up[0][1::n])
+    loaded = load_checkpoint(tmp_path, SIZES)
+    for (name, got), (_, wanted) in zip(loaded.weights.named(), kept.weights.named()):
+        np.testing.assert_array_equal(got, wanted, err_msg=name)
+    (folder / "rank-1.npz").unlink()
+    with pytest.raises(UserError, match=r"cannot read .*rank-1.npz"):
+        load_checkpoint(tmp_path, SIZES)
 
 
 def test_only_the_last_one_is_kept(tmp_path):
