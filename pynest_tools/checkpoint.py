@@ -4,8 +4,8 @@
 A checkpoint is a folder checkpoint/epoch-<number of completed epochs> with a NumPy archive of plain arrays, rank-<number>.npz, by each
 MPI process; without MPI there is rank-0.npz alone, with all rows:
 
-- up_1, up_2, ..., ip_1, ..., pi_1, ..., down_1, ...: weights, normalised (mV ms), [post, pre]; of n processes, number r writes the rows
-  r, r + n, r + 2 n, ...;
+- up_1, up_2, ..., ip_1, ..., pi_1, ..., down_1, ...: weights, normalised (mV ms), [post, pre]; of n processes, number r writes the
+  rows r, r + n, r + 2 n, ...;
 - processes: how many have written;
 - epoch: number of completed epochs;
 - order: state of the generator that shuffles the samples (JSON text);

@@ -123,13 +123,14 @@ def train(
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--epochs", type=click.IntRange(min=0), help="Epochs of training in all [as the run was begun].")
-def resume(folder: Path, epochs: int | None) -> None:
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the simulator [as the run was begun].")
+def resume(folder: Path, epochs: int | None, threads: int | None) -> None:
     """Continue a run from its last checkpoint, as if it had never been interrupted."""
     run = RunFolder.open(folder)
-    spec = run.read_specification(epochs)
+    spec = run.read_specification(epochs, threads)
     console = _console()
     with TrainingDisplay(console, spec) as display:
-        result = resume_run(run, epochs, display.update)
+        result = resume_run(run, epochs, display.update, threads=threads)
     _conclude(console, run, spec, result)
 
 

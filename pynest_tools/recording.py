@@ -97,8 +97,8 @@ class RunFolder:
             )
         return folder
 
-    def read_specification(self, epochs: int | None = None) -> RunSpecification:
-        """The specification of the run, with another number of epochs of training if one is given.
+    def read_specification(self, epochs: int | None = None, threads: int | None = None) -> RunSpecification:
+        """The specification of the run, with another number of epochs of training, or of threads, if one is given.
 
         Raises
         ------
@@ -106,9 +106,12 @@ class RunFolder:
             If the file cannot be read or describes no possible run.
         """
         spec = RunSpecification.from_toml(self.config)
-        if epochs is None:
-            return spec
-        return spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": epochs})})
+        if epochs is not None:
+            spec = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": epochs})})
+        if threads is not None:
+            simulation = spec.network.simulation.model_copy(update={"threads": threads})
+            spec = spec.model_copy(update={"network": spec.network.model_copy(update={"simulation": simulation})})
+        return spec
 
     def write_specification(self, spec: RunSpecification) -> None:
         """Write the complete specification."""

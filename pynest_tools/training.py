@@ -50,7 +50,9 @@ def train(
     return _Loop([spec], folder, on_progress).run()[0]
 
 
-def resume(folder: RunFolder, epochs: int | None = None, on_progress: Progress | None = None) -> TrainingResult:
+def resume(
+    folder: RunFolder, epochs: int | None = None, on_progress: Progress | None = None, *, threads: int | None = None
+) -> TrainingResult:
     """Continue a run from its last checkpoint, so that it ends as if it had never been interrupted.
 
     A longer run is what it would have been from the start if the tests are at the same epochs: if it had ended at a multiple of
@@ -64,6 +66,9 @@ def resume(folder: RunFolder, epochs: int | None = None, on_progress: Progress |
         Epochs of training in all, if other than the run's specification says.
     on_progress : callable, optional
         As for `train`.
+    threads : int, optional
+        Threads of the simulator, if other than the specification says. With spikes the rest of the run is what it would have been if
+        the number of virtual processes, threads times MPI processes, stays the same.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def resume(folder: RunFolder, epochs: int | None = None, on_progress: Progress |
     UserError
         If the folder holds no checkpoint.
     """
-    spec = folder.read_specification(epochs)
+    spec = folder.read_specification(epochs, threads)
     checkpoint = load_checkpoint(folder.checkpoint, spec.network.sizes)
     folder.write_specification(spec)
     return _Loop([spec], folder, on_progress, checkpoint).run()[0]

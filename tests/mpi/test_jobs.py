@@ -19,7 +19,10 @@ ODD = {
     "two hidden layers": (
         "--set", "network.sizes=[9, 4, 3, 3]", "--set", "network.plasticity.eta_up=[0.01, 0.01, 0.003]",
     ),
-    "little is plastic": ("--set", "network.plasticity.eta_ip=0.0", "--set", "network.plasticity.eta_pi=0.0"),
+    "processes without a plastic synapse": (  # only those onto the two hidden cells are plastic
+        "--set", "network.sizes=[9, 2, 3]", "--set", "network.plasticity.eta_up=[0.01, 0.0]",
+        "--set", "network.plasticity.eta_ip=0.0", "--set", "network.plasticity.eta_pi=0.0",
+    ),
     "one by one": ("--set", "network.transmission=spikes"),
 }  # fmt: skip
 
@@ -43,10 +46,11 @@ def test_hybrids_agree(tmp_path):
     )
 
 
+@pytest.mark.parametrize("n", [3, 4])
 @pytest.mark.parametrize("arguments", ODD.values(), ids=ODD)
-def test_odd_splits(tmp_path, arguments):
-    threads = train(tmp_path / "threads", processes=1, threads=4, arguments=arguments)
-    assert_identical(train(tmp_path / "processes", processes=4, arguments=arguments), threads)
+def test_odd_splits(tmp_path, arguments, n):
+    threads = train(tmp_path / "threads", processes=0, threads=n, epochs=1, arguments=arguments)
+    assert_identical(train(tmp_path / "processes", processes=n, epochs=1, arguments=arguments), threads)
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])
@@ -71,11 +75,22 @@ def test_the_wheel_with_threads_is_the_source_build_with_processes(tmp_path):
 def test_a_run_goes_on_with_another_split(tmp_path, before, after):
     whole = train(tmp_path / "whole", processes=after[0], threads=after[1], epochs=4)
     train(tmp_path / "run", processes=before[0], threads=before[1], epochs=2)
-    config = tmp_path / "run" / "config.toml"
-    config.write_text(config.read_text().replace(f"threads = {before[1]} ", f"threads = {after[1]} "))
-    resumed = launch(after[0], "-m", "pynest_tools", "resume", tmp_path / "run", "--epochs", 4)
+    resumed = launch(after[0], "-m", "pynest_tools", "resume", tmp_path / "run", "--epochs", 4, "--threads", after[1])
     assert resumed.returncode == 0, resumed.stderr
     assert_identical(read(tmp_path / "run"), whole)
+
+
+def test_training_bars_is_the_same_on_processes_and_with_threads(tmp_path):
+    """Samples of their usual length, until the first bars are learned; one of the runs in two halves, with both splits."""
+    usual = ["-m", "pynest_tools", "train", "bars"]
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    for folder, processes, epochs in ((whole, 2, 60), (halves, 1, 30)):
+        done = launch(processes, *usual, "--epochs", epochs, "--threads", 2 // processes, "--output", folder)
+        assert done.returncode == 0, done.stderr
+    resumed = launch(2, "-m", "pynest_tools", "resume", halves, "--epochs", 60, "--threads", 1)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_identical(read(halves), read(whole))
+    assert read(whole)[0][-1]["test_accuracy"] > 0.5  # chance 0.375, an untrained network 0.25
 
 
 def test_only_the_first_process_prints(tmp_path):

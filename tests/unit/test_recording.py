@@ -26,6 +26,14 @@ def test_new_folder_holds_the_resolved_specification(tmp_path):
     assert folder.read_metrics() == []
 
 
+def test_a_run_may_go_on_for_longer_and_with_other_threads(tmp_path):
+    folder = RunFolder.create(tmp_path / "run", SPEC)
+    assert folder.read_specification() == SPEC
+    changed = folder.read_specification(epochs=7, threads=3)
+    assert (changed.training.epochs, changed.network.simulation.threads) == (7, 3)
+    assert changed.network.neuron == SPEC.network.neuron
+
+
 def test_an_empty_folder_is_taken(tmp_path):
     assert RunFolder.create(tmp_path, SPEC).config.is_file()
 
