@@ -29,15 +29,27 @@ def in_own_process(script: str, case: Case) -> dict[str, float]:
     """Run ``script --measure CASE`` in a process of its own and return what it prints as JSON on its last line.
 
     A process of its own makes memory comparable, and a kernel that never held another network. Threads that wait are
-    passive, for machines that others use as well, but for a short while: see pynest_tools.module.SPIN_COUNT.
+    passive, for machines that others use as well, but for a short while: see pynest_tools.module.SPIN_COUNT. A case that names
+    "processes" runs on as many MPI processes, each bound to as many cores as it has "threads", while there are so many.
     """
     command = [sys.executable, script, "--measure", json.dumps(case)]
     environment = os.environ | {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": SPIN_COUNT, "OPENBLAS_NUM_THREADS": "1"}
+    if "processes" in case:
+        fits = case["processes"] * case["threads"] <= len(os.sched_getaffinity(0))
+        binding = ["--map-by", f"slot:PE={case['threads']}", "--bind-to", "core"] if fits else ["--bind-to", "none"]
+        command = ["mpirun", "-np", str(case["processes"]), *binding, *command]
+        environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}  # containers
+        environment |= {"OMPI_MCA_rmaps_base_oversubscribe": "1"}  # more processes than cores are worth a measurement
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if run.returncode != 0:
         raise SystemExit(f"{case} failed:\n{run.stderr}")
     result: dict[str, float] = json.loads(run.stdout.splitlines()[-1])
     return result
+
+
+def median(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Median of every figure."""
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
 
 
 def medians(script: str, cases: Sequence[Case], repeats: int) -> list[dict[str, float]]:
@@ -46,7 +58,7 @@ def medians(script: str, cases: Sequence[Case], repeats: int) -> list[dict[str, 
     for _ in range(repeats):
         for case, measured in zip(cases, results, strict=True):
             measured.append(in_own_process(script, case))
-    return [{key: statistics.median(run[key] for run in runs) for key in runs[0]} for runs in results]
+    return [median(runs) for runs in results]
 
 
 def resident_memory(key: str = "VmRSS") -> float:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Cost of training: wall time per sample of two microcircuits, with spikes and with populations, on 1 and 2 threads.
 
-Bars (9-30-3) and a network of the size of MNIST (784-100-10) learn random images of which 80 % of the pixels are 0, the
-others uniform in [0, 1], with random targets: psi = 100, samples of 50 ms at h = 0.1 ms, all plasticity on.
+Networks of the size of bars (9-30-3) and of MNIST (784-100-10) learn random images with random targets (circuits.py).
 Threads that wait for each other spin for a short while before they sleep, as in `pynest_tools`.
 """
 
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
+from circuits import SAMPLE, build, count
 from matplotlib.axes import Axes
 from measuring import (
     BLUE,
@@ -28,38 +27,16 @@ from measuring import (
     save_figure,
 )
 
-from pynest_tools.microcircuit import Microcircuit
-from pynest_tools.networks.spiking import SpikingMicrocircuit
-from pynest_tools.networks.weights import initial_weights
-
 NETWORKS = {"bars": ((9, 30, 3), 40), "mnist": ((784, 100, 10), 6)}  # sizes, samples measured
 TRANSMISSIONS = ("spikes", "population")
 VARIANTS = [(transmission, threads) for transmission in TRANSMISSIONS for threads in (1, 2)]
-SAMPLE = 50.0  # ms
 THESIS_MS = {"bars": 46.0, "mnist": 7100.0}  # the thesis's implementation per sample, on a machine of this kind
-
-
-def build(name: str, transmission: str, threads: int) -> tuple[SpikingMicrocircuit, np.ndarray, np.ndarray]:
-    """The network with its images, shape (samples, inputs), and targets, shape (samples, outputs)."""
-    sizes, n_samples = NETWORKS[name]
-    rng = np.random.default_rng(1)
-    # strong random feedback would let the large network diverge (docs/theory, latent equilibrium): weights ~ 1/sqrt(fan-in)
-    circuit = Microcircuit(
-        sizes=sizes,
-        transmission=transmission,
-        weights={"up": [float(np.sqrt(3.0 / n)) for n in sizes[:-1]], "down": 0.3},
-        plasticity={"eta_up": [1e-3, 3e-4], "eta_ip": 4e-4, "eta_pi": 1e-3},
-        simulation={"threads": threads},
-    )
-    network = SpikingMicrocircuit(circuit, initial_weights(circuit, rng), seed=1)
-    images = rng.uniform(0.0, 1.0, (n_samples, sizes[0])) * (rng.uniform(size=(n_samples, sizes[0])) < 0.2)
-    targets = rng.uniform(0.0, 1.0, (n_samples, sizes[-1]))
-    return network, images, targets
 
 
 def measure(name: str, transmission: str, threads: int) -> dict[str, float]:
     """Wall time (ms per sample), share of Python, and memory of the process (MB)."""
-    network, images, targets = build(name, transmission, threads)
+    sizes, samples = NETWORKS[name]
+    network, images, targets = build(sizes, samples, transmission=transmission, threads=threads)
     network.run(images[:2], targets[:2], learn=True)
     simulated = network.simulation_time_s
     started = time.perf_counter()
@@ -69,29 +46,6 @@ def measure(name: str, transmission: str, threads: int) -> dict[str, float]:
         "ms_per_sample": wall / len(images) * 1e3,
         "python_share": 1.0 - (network.simulation_time_s - simulated) / wall,
         "memory_MB": resident_memory("VmHWM"),
-    }
-
-
-def count(name: str) -> dict[str, float]:
-    """Spikes per sample, and the events that reach synapses: one per spike, or one per cell and step with spikes."""
-    import nest
-
-    network, images, targets = build(name, "spikes", 1)
-    connections = nest.GetConnections().get(["source", "synapse_model"])
-    carries_spikes = np.array(connections["synapse_model"]) != "rate_connection_delayed"
-    fan_out = np.bincount(np.array(connections["source"])[carries_spikes])
-    recorder = nest.Create("spike_recorder")
-    for layer in (network.inputs, *network.pyramidal, *network.interneurons):
-        nest.Connect(layer, recorder)
-    n_samples = 2
-    network.run(images[:n_samples], targets[:n_samples], learn=True)
-    events = recorder.get("events")
-    steps = np.round(events["times"] / 0.1).astype(int)
-    senders = np.unique(np.stack([events["senders"], steps]), axis=1)[0]
-    return {
-        "spikes": events["senders"].size / n_samples,
-        "events_spikes": float(fan_out[events["senders"]].sum()) / n_samples,
-        "events_population": float(fan_out[senders].sum()) / n_samples,
     }
 
 
@@ -126,13 +80,13 @@ def main(quick: bool, repeats: int, output: Path, case: str | None) -> None:
     """Run the benchmark, or a single case of it."""
     if case is not None:
         arguments = json.loads(case)
-        print(json.dumps(measure(**arguments) if "threads" in arguments else count(**arguments)))
+        print(json.dumps(count(**arguments) if "sizes" in arguments else measure(**arguments)))
         return
     names = ["bars"] if quick else list(NETWORKS)
     keys = [(name, *variant) for name in names for variant in VARIANTS]
     cases = [{"name": name, "transmission": transmission, "threads": threads} for name, transmission, threads in keys]
     results = dict(zip(keys, medians(__file__, cases, 1 if quick else repeats), strict=True))
-    counts = {name: in_own_process(__file__, {"name": name}) for name in names}
+    counts = {name: in_own_process(__file__, {"sizes": NETWORKS[name][0]}) for name in names}
     times = {key: result["ms_per_sample"] for key, result in results.items()}
 
     rows, figures = [], {}
