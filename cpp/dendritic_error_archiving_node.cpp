@@ -14,6 +14,7 @@
 #include "exceptions.h"
 #include "kernel_manager.h"
 #include "secondary_event_impl.h"
+#include "target_buffers.h"
 
 namespace nest
 {
@@ -137,6 +138,10 @@ DendriticErrorArchivingNode::prepare_run()
   const Time now =
     kernel().simulation_manager.get_slice_origin() + Time::step( kernel().simulation_manager.get_from_step() );
   Divergence::get().begin_run();
+  if ( get_thread() == 0 )
+  {
+    target_buffers::clear();
+  }
   clock_.set_time( now.get_steps() );
   next_reset_ = clock_.next_reset();
   notice_lost_signals_( now.get_steps() );

@@ -11,6 +11,7 @@
 #include "dendritic_error_rate_synapse.h"
 #include "dendritic_error_synapse.h"
 #include "population.h"
+#include "target_buffers.h"
 
 // generated from nestml_models
 #include "pyramidal_neuron.h"
@@ -19,6 +20,8 @@
 void
 register_models()
 {
+  target_buffers::allow_two_rounds();
+  target_buffers::clear();
   nest::register_node_model< nest::Population< pyramidal_neuron > >( "pyramidal_population" );
   nest::register_node_model< nest::Population< stimulus_neuron > >( "stimulus_population" );
   nest::register_connection_model< nest::dendritic_error_synapse >( "dendritic_error_synapse" );

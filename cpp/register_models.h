@@ -7,7 +7,7 @@
 #ifndef PYRAMIDAL_REGISTER_MODELS_H
 #define PYRAMIDAL_REGISTER_MODELS_H
 
-//! Register the models that are not generated; called by the generated module.
+//! Register the models that are not generated, and prepare the kernel; called by the generated module.
 void register_models();
 
 #endif

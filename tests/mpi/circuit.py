@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A PyNEST script: a circuit of three layers that learns, all of it recorded; every process writes what it has seen.
+"""A PyNEST script: a circuit that learns, built twice; every process writes what it has seen of the second one.
 
 Usage: circuit.py FOLDER THREADS MODEL, where MODEL is neuron, population, rate, or partners: rates, and nothing but nudging.
 """
@@ -12,11 +12,13 @@ import numpy as np
 
 import pynest_tools
 
-N_PRE, N_POST = 5, 3
+N_PRE, N_POST = 2, 3  # so that a process of three has more sources than the others
 RECORDED = ["V_soma", "V_basal", "V_apical", "V_nudge", "error_basal", "error_apical"]
 
 
-def main(folder, threads, model):
+def simulate(threads, model):
+    """What the circuit does; the kernel may hold a former one."""
+    nest.ResetKernel()
     nest.verbosity = nest.VerbosityLevel.ERROR
     nest.resolution = 0.1
     pynest_tools.install()
@@ -28,8 +30,10 @@ def main(folder, threads, model):
     hidden = nest.Create(cells, N_PRE)
     output = nest.Create(cells, N_POST, {"g_apical": 0.0})
     interneurons = nest.Create(cells, N_POST, {"g_apical": 0.0})
-    hidden.I_e = [0.02 * (i + 1) for i in range(N_PRE)]
-    output.I_e = [0.05 - 0.03 * i for i in range(N_POST)]
+    for i, cell in enumerate(hidden):
+        cell.I_e = 0.02 * (i + 1)
+    for i, cell in enumerate(output):
+        cell.I_e = 0.05 - 0.03 * i
     unit = 1.0 / nest.GetDefaults(cells).get("psi", 1.0)
     nest.CopyModel(rule, "learning", {"eta": eta})
     plastic, fixed = {"synapse_model": "learning"}, {"synapse_model": static}
@@ -60,8 +64,9 @@ def main(folder, threads, model):
     connections = nest.GetConnections(synapse_model="learning")
     status = connections.get(["source", "target", "weight"]) if len(connections) else {}
     found |= {f"weights_{key}": np.atleast_1d(status.get(key, [])) for key in ("source", "target", "weight")}
-    np.savez(folder / f"{nest.Rank()}.npz", **found)
+    return found
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    simulate(int(sys.argv[2]), sys.argv[3])
+    np.savez(Path(sys.argv[1]) / f"{nest.Rank()}.npz", **simulate(int(sys.argv[2]), sys.argv[3]))

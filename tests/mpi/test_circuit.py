@@ -24,8 +24,8 @@ def run(folder, model, *, processes, threads=1):
     for kind, keys in ORDER.items():
         order = np.lexsort([found[f"{kind}_{key}"] for key in keys])
         found |= {name: values[order] for name, values in found.items() if name.startswith(kind)}
-    assert len(found["weights_weight"]) == (0 if model == "partners" else 3 * 5 * 3)
-    assert len(found["potentials_V_soma"]) == 500 * 11  # NEST records the last step of a run with the next one
+    assert len(found["weights_weight"]) == (0 if model == "partners" else 3 * 2 * 3)
+    assert len(found["potentials_V_soma"]) == 500 * 8  # NEST records the last step of a run with the next one
     assert np.ptp(found["potentials_V_nudge"][np.isfinite(found["potentials_V_nudge"])]) > 0.01
     return found
 

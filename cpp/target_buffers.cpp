@@ -1,0 +1,46 @@
+/*
+ *  target_buffers.cpp
+ *
+ *  SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "target_buffers.h"
+
+#include "event_delivery_manager_impl.h"
+#include "kernel_manager.h"
+#include "mpi_manager_impl.h"
+
+namespace target_buffers
+{
+
+namespace
+{
+
+// The first round has room for the mean over the processes. A layer adds at most one source more than that, for each of the models of its synapses: 16 times the
+// mean is enough for any network of some ten layers, and is asked for after a first round that was not.
+constexpr double GROWTH = 16.0;
+
+}  // namespace
+
+void
+allow_two_rounds()
+{
+  if ( nest::kernel().mpi_manager.get_num_processes() > 1 )
+  {
+    Dictionary status;
+    status[ nest::names::growth_factor_buffer_target_data ] = GROWTH;
+    nest::kernel().mpi_manager.set_status( status );
+  }
+}
+
+void
+clear()
+{
+  if ( nest::kernel().mpi_manager.get_num_processes() > 1 )
+  {
+    nest::kernel().mpi_manager.set_buffer_size_target_data( 0 );
+    nest::kernel().event_delivery_manager.resize_send_recv_buffers_target_data();
+  }
+}
+
+}  // namespace target_buffers
