@@ -35,7 +35,6 @@ CONDITIONS = {
     (True, 20.0): ("20 ms", {"color": BLUE, "marker": "^", "linestyle": (0, (2, 2)), "linewidth": 1.2}),
     (True, 10.0): ("10 ms", {"color": BLUE, "marker": "x", "linestyle": (0, (1, 1)), "linewidth": 1.2}),
     (False, 100.0): ("without, 100 ms", {"color": VERMILLION, "marker": "s"}),
-    (False, 50.0): ("50 ms", {"color": VERMILLION, "marker": "v", "linestyle": (0, (2, 2)), "linewidth": 1.2}),
 }
 
 
@@ -158,7 +157,7 @@ def draw(results: list[dict[str, Any]], config: dict[str, Any]) -> Figure:
         axes.axhline(3.0 / 8.0, color=GREY, linewidth=0.8, linestyle=(0, (5, 3)))
     panels[0].annotate("chance", (0.1, 3.0 / 8.0), xytext=(0, -11), textcoords="offset points", fontsize=8, color=GREY)
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=5,
+        *panels[0].get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=4,
         frameon=False, fontsize=9, labelcolor=INK,
     )  # fmt: skip
     return figure

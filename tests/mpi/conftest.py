@@ -17,8 +17,8 @@ from pynest_tools.nest_probe import probe
 from pynest_tools.recording import RunFolder
 
 SHORT = [
-    "--set", "network.trial.t_pres=10.0", "--set", "network.trial.t_learn_on=5.0", "--set", "network.trial.t_readout_on=8.0",
-    "--set", "network.trial.t_pres_test=10.0", "--set", "network.trial.t_readout_on_test=8.0",
+    "--set", "network.trial.t_pres=4.0", "--set", "network.trial.t_learn_on=2.0", "--set", "network.trial.t_readout_on=3.0",
+    "--set", "network.trial.t_pres_test=4.0", "--set", "network.trial.t_readout_on_test=3.0",
 ]  # fmt: skip
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",

@@ -81,16 +81,17 @@ def test_a_run_goes_on_with_another_split(tmp_path, before, after):
 
 
 def test_training_bars_is_the_same_on_processes_and_with_threads(tmp_path):
-    """Samples of their usual length, until the first bars are learned; one of the runs in two halves, with both splits."""
+    """Samples of their usual length; one of the runs in two halves, with both splits."""
     usual = ["-m", "pynest_tools", "train", "bars"]
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    for folder, processes, epochs in ((whole, 2, 60), (halves, 1, 30)):
+    for folder, processes, epochs in ((whole, 2, 20), (halves, 1, 10)):
         done = launch(processes, *usual, "--epochs", epochs, "--threads", 2 // processes, "--output", folder)
         assert done.returncode == 0, done.stderr
-    resumed = launch(2, "-m", "pynest_tools", "resume", halves, "--epochs", 60, "--threads", 1)
+    resumed = launch(2, "-m", "pynest_tools", "resume", halves, "--epochs", 20, "--threads", 1)
     assert resumed.returncode == 0, resumed.stderr
     assert_identical(read(halves), read(whole))
-    assert read(whole)[0][-1]["test_accuracy"] > 0.5  # chance 0.375, an untrained network 0.25
+    metrics = read(whole)[0]
+    assert metrics[-1]["test_loss"] < 0.5 * metrics[0]["test_loss"]
 
 
 def test_only_the_first_process_prints(tmp_path):
