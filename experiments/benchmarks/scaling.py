@@ -283,7 +283,7 @@ def draw_strong(results: Mapping[Case, Mapping[str, float]], cores: int) -> Any:
     return draw
 
 
-def draw_parts(title: str, results: Mapping[Case, Mapping[str, float]]) -> Any:
+def draw_parts(title: str, results: Mapping[Case, Mapping[str, float]], *, legend: bool) -> Any:
     """Panel: where the time of a sample goes."""
 
     def draw(axes: Axes) -> None:
@@ -299,7 +299,8 @@ def draw_parts(title: str, results: Mapping[Case, Mapping[str, float]]) -> Any:
         axes.invert_yaxis()
         axes.margins(x=0.12)
         axes.set(title=title, xlabel="ms per sample of 50 ms")
-        axes.legend(frameon=False, fontsize=8.5, loc="lower center", bbox_to_anchor=(0.45, -0.42), ncols=4)
+        if legend:
+            axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
     return draw
 
@@ -320,7 +321,11 @@ def draw_model(measured: Mapping[Case, float], predicted: Mapping[Case, float]) 
                 label=label,
             )
         axes.set(xscale="log", yscale="log", xlabel="model (ms per sample)", ylabel="measured (ms per sample)")
-        axes.set(title="Model of cost")
+        axes.set(title="Model of cost", xlim=span, ylim=span)
+        for axis in (axes.xaxis, axes.yaxis):
+            ticks = [tick for tick in (10, 20, 50, 100, 200, 500, 1000) if span[0] <= tick <= span[1]]
+            axis.set_ticks(ticks, [str(tick) for tick in ticks])
+            axis.set_ticks([], minor=True)
         axes.legend(frameon=False, fontsize=9)
 
     return draw
@@ -331,13 +336,13 @@ def draw_large(predictions: Mapping[str, Sequence[Mapping[str, float]]]) -> Any:
 
     def draw(axes: Axes) -> None:
         first, *others = predictions
-        for part in PARTS:
+        for part in ("update", "delivery", "communication"):  # the others are far below
             axes.plot(LARGE_CORES, [row[part] / SAMPLE for row in predictions[first]], color=COLOURS[part], label=part)
         styles = ("--", ":", "-.")
         for name, style in zip((first, *others), ("-", *styles), strict=True):
             total = [sum(row.values()) / SAMPLE for row in predictions[name]]
             axes.plot(LARGE_CORES, total, color="black", linestyle=style, label=f"all, {name}")
-        axes.set(xscale="log", yscale="log", xlabel="cores", ylabel="wall time per biological time")
+        axes.set(xscale="log", yscale="log", ylim=(0.5, None), xlabel="cores", ylabel="wall time per biological time")
         axes.set_xticks(LARGE_CORES, [str(cores) for cores in LARGE_CORES])
         axes.minorticks_off()
         axes.set(title="$10^6$ cells, $10^9$ synapses, on paper")
@@ -438,8 +443,8 @@ def main(quick: bool, repeats: int, redraw: bool, output: Path, case: str | None
     if not quick:
         draw = [
             draw_strong(results, cores),
-            draw_parts("Strong scaling", {case: results[case] for case in strong}),
-            draw_parts("Weak scaling", {case: results[case] for case in weak}),
+            draw_parts("Strong scaling", {case: results[case] for case in strong}, legend=False),
+            draw_parts("Weak scaling", {case: results[case] for case in weak}, legend=True),
         ]
         save_figure(output / "scaling.png", draw, width=15.0)
         measured = {case: run["wall_ms"] for case, run in fastest.items()}
