@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from .display import ComparisonDisplay, TrainingDisplay, comparison_table, docto
 from .errors import UserError
 from .networks import build_network
 from .networks.backend import DivergenceError
-from .parallel import end_job, n_processes, rank
+from .parallel import end_job, end_job_on_exceptions, n_processes, rank
 from .plotting import comparison_figure, training_figure
 from .recording import Metrics, RunFolder, default_folder
 from .settings import merged, suggestion
@@ -56,17 +55,13 @@ class _Commands(click.Group):
     """Turns the errors that a user can cause into a sentence and an exit code; a process that fails ends an MPI job."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        end_job_on_exceptions()
         try:
             return super().main(*args, **kwargs)
         except SystemExit as end:
             if end.code and n_processes() > 1:
                 end_job(int(end.code))
             raise
-        except Exception:
-            if n_processes() == 1:
-                raise
-            traceback.print_exc()
-            end_job(_Failure.exit_code)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

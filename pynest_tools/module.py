@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .parallel import end_job_on_exceptions
 
 LIBRARY_NAME = "pyramidalmodule.so"
 DISTRIBUTION = "nest-pyramidal"
@@ -78,7 +79,8 @@ def import_nest() -> Any:
 def install() -> None:
     """Load pyramidalmodule into NEST, so that its models can be created.
 
-    May be called any number of times; call it again after ``nest.ResetKernel()``, which unloads the module.
+    May be called any number of times; call it again after ``nest.ResetKernel()``, which unloads the module. Of several MPI
+    processes, one that fails with an exception ends all of them from now on.
 
     Raises
     ------
@@ -87,6 +89,7 @@ def install() -> None:
         it because nodes exist already.
     """
     nest = import_nest()
+    end_job_on_exceptions()
     if "pyramidal_neuron" in nest.node_models:
         return
     path = library_path()

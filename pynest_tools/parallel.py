@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from contextlib import suppress
+from types import TracebackType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -53,6 +55,17 @@ def wait_for_all() -> None:
     """Go on when all processes have come here."""
     if n_processes() > 1:
         _world().COMM_WORLD.Barrier()
+
+
+def end_job_on_exceptions() -> None:
+    """Let an exception that nobody catches end all processes, after its traceback; without MPI it does as ever."""
+    if n_processes() > 1:
+        sys.excepthook = _end_job_with_traceback
+
+
+def _end_job_with_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> NoReturn:
+    traceback.print_exception(kind, error, trace)
+    end_job(1)
 
 
 def end_job(code: int) -> NoReturn:

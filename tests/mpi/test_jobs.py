@@ -135,6 +135,26 @@ def test_an_exception_on_one_process_ends_the_job(tmp_path):
     assert time.monotonic() - started < 60
 
 
+def test_an_exception_in_a_script_ends_the_job(tmp_path):
+    """Without it the other process would wait in Simulate for ever."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import nest, pynest_tools\n"
+        "pynest_tools.install()\n"
+        "cells = nest.Create('pyramidal_neuron', 4)\n"
+        "receptors = nest.GetDefaults('pyramidal_neuron', 'receptor_types')\n"
+        "nest.Connect(cells, cells, syn_spec={'receptor_type': receptors['basal']})\n"
+        "if nest.Rank() == 1:\n"
+        "    raise ValueError('a bad file on process 1')\n"
+        "nest.Simulate(100.0)\n"
+    )
+    started = time.monotonic()
+    done = launch(2, script)
+    assert done.returncode != 0
+    assert "ValueError: a bad file on process 1" in done.stderr
+    assert time.monotonic() - started < 60
+
+
 def test_a_killed_process_ends_the_job_and_the_run_goes_on(tmp_path):
     folder = tmp_path / "run"
     options = ["--set", "training.test_interval=1", "--output", folder]

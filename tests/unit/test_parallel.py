@@ -46,3 +46,16 @@ def test_a_rank_without_a_job_means_nothing(monkeypatch):
     """In an allocation of SLURM there is a rank, but the program runs alone."""
     monkeypatch.setenv("SLURM_PROCID", "2")
     assert (parallel.n_processes(), parallel.rank()) == (1, 0)
+
+
+def test_an_exception_ends_the_job(monkeypatch, capsys):
+    monkeypatch.setattr(parallel.sys, "excepthook", parallel.sys.__excepthook__)
+    parallel.end_job_on_exceptions()
+    assert parallel.sys.excepthook is parallel.sys.__excepthook__  # alone, Python does what it always does
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    parallel.end_job_on_exceptions()
+    ended = []
+    monkeypatch.setattr(parallel, "end_job", ended.append)
+    parallel.sys.excepthook(ValueError, ValueError("a bad file"), None)
+    assert ended == [1]
+    assert "ValueError: a bad file" in capsys.readouterr().err
