@@ -30,14 +30,13 @@ def in_own_process(script: str, case: Case) -> dict[str, float]:
 
     A process of its own makes memory comparable, and a kernel that never held another network. Threads that wait are
     passive, for machines that others use as well, but for a short while: see pynest_tools.module.SPIN_COUNT. A case that names
-    "processes" runs on as many MPI processes, each bound to as many cores as it has "threads", while there are so many.
+    "processes" runs on as many MPI processes, free to move to a core that nobody else needs, and that yield it while they wait.
     """
     command = [sys.executable, script, "--measure", json.dumps(case)]
     environment = os.environ | {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": SPIN_COUNT, "OPENBLAS_NUM_THREADS": "1"}
     if "processes" in case:
-        fits = case["processes"] * case["threads"] <= len(os.sched_getaffinity(0))
-        binding = ["--map-by", f"slot:PE={case['threads']}", "--bind-to", "core"] if fits else ["--bind-to", "none"]
-        command = ["mpirun", "-np", str(case["processes"]), *binding, *command]
+        command = ["mpirun", "-np", str(case["processes"]), "--bind-to", "none", *command]
+        environment |= {"OMPI_MCA_mpi_yield_when_idle": "1"}
         environment |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}  # containers
         environment |= {"OMPI_MCA_rmaps_base_oversubscribe": "1"}  # more processes than cores are worth a measurement
     run = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
