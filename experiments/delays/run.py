@@ -136,7 +136,7 @@ def draw(results: list[dict[str, Any]], config: dict[str, Any]) -> Figure:
     """Accuracy at the end over the delay, one panel for each backend."""
     figure = Figure(figsize=(10.0, 3.9), dpi=150)
     panels = figure.subplots(1, 2, sharey=True)
-    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.15, top=0.76, wspace=0.06)
+    figure.subplots_adjust(left=0.075, right=0.985, bottom=0.15, top=0.82, wspace=0.06)
     for axes, (backend, title) in zip(panels, TITLES.items(), strict=True):
         for condition, (label, own) in CONDITIONS.items():
             style = {"linewidth": 1.9, "markersize": 5.5, "zorder": 3, "clip_on": False} | own
