@@ -114,10 +114,10 @@ class RunFolder:
         return spec
 
     def write_specification(self, spec: RunSpecification) -> None:
-        """Write the complete specification."""
+        """Write the complete specification, in one step: other MPI processes may be reading the former one."""
         if rank() > 0:
             return
-        self.config.write_text(spec.to_toml(), encoding="utf-8")
+        _write_in_one_step(self.config, spec.to_toml())
 
     def append_metrics(self, record: Mapping[str, float]) -> None:
         """Append the record of an epoch and close the file, so that a crash loses nothing."""
@@ -154,15 +154,18 @@ class RunFolder:
         wait_for_all()  # until every process has read
         if rank() > 0:
             return records
-        scratch = self.metrics.with_name(self.metrics.name + ".part")
-        scratch.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-        scratch.replace(self.metrics)
+        _write_in_one_step(self.metrics, "".join(json.dumps(record) + "\n" for record in records))
         return records
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write the results in one step, so that no reader ever sees half of them."""
         if rank() > 0:
             return
-        scratch = self.summary.with_name(self.summary.name + ".part")
-        scratch.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        scratch.replace(self.summary)
+        _write_in_one_step(self.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+
+
+def _write_in_one_step(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the former one or the new one, never half of it."""
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_text(text, encoding="utf-8")
+    scratch.replace(path)

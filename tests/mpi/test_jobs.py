@@ -94,6 +94,35 @@ def test_training_bars_is_the_same_on_processes_and_with_threads(tmp_path):
     assert metrics[-1]["test_loss"] < 0.5 * metrics[0]["test_loss"]
 
 
+def test_processes_may_be_late(tmp_path):
+    """One reads the run's specification while the first is writing it anew."""
+    whole = train(tmp_path / "whole", processes=2, epochs=3)
+    train(tmp_path / "run", processes=2, epochs=2)
+    script = tmp_path / "late.py"
+    script.write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from pynest_tools import cli, parallel, recording\n"
+        "def slowly(path, text, **options):\n"
+        "    with path.open('w', **options) as file:\n"
+        "        file.write(text[:10])\n"
+        "        file.flush()\n"
+        "        time.sleep(2.0)\n"
+        "        file.write(text[10:])\n"
+        "Path.write_text = slowly\n"
+        "if parallel.rank() == 1:\n"
+        "    read = recording.RunFolder.read_specification\n"
+        "    def late(self, *arguments):\n"
+        "        time.sleep(0.5)\n"
+        "        return read(self, *arguments)\n"
+        "    recording.RunFolder.read_specification = late\n"
+        "cli.main()\n"
+    )
+    resumed = launch(2, script, "resume", tmp_path / "run", "--epochs", 3)
+    assert resumed.returncode == 0, resumed.stderr
+    assert_identical(read(tmp_path / "run"), whole)
+
+
 def test_only_the_first_process_prints(tmp_path):
     options = ["--epochs", 1, "--output", tmp_path / "run"]
     done = launch(3, "-m", "pynest_tools", "train", "bars", *SHORT, *options)
