@@ -22,7 +22,6 @@ from .errors import UserError
 from .networks import build_network
 from .networks.backend import DivergenceError
 from .parallel import end_job, end_job_on_exceptions, n_processes, rank
-from .plotting import comparison_figure, training_figure
 from .recording import Metrics, RunFolder, default_folder
 from .settings import merged, suggestion
 from .specification import BACKENDS, RunSpecification, read_toml
@@ -168,6 +167,8 @@ def compare(
     with ComparisonDisplay(console, specs) as display:
         results = compare_runs(specs, folder, display.update, jobs=jobs, overwrite=overwrite)
     baselines = results[names[0]].baselines
+    from .plotting import comparison_figure  # slow to import
+
     figure, sizes = folder / "comparison.png", "-".join(str(size) for size in spec.network.sizes)
     records = {name: result.records for name, result in results.items()}
     comparison_figure(records, baselines, f"{task}: {sizes}, seed {spec.seed}").savefig(figure)
@@ -285,6 +286,8 @@ def _save_figure(
         return
     sizes = "-".join(str(size) for size in spec.network.sizes)
     title = f"{spec.task.name}: {sizes}, {spec.backend}, seed {spec.seed}"
+    from .plotting import training_figure  # slow to import
+
     try:
         folder.figure.parent.mkdir(exist_ok=True)
         training_figure(records, baselines, title).savefig(folder.figure)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,13 @@ from conftest import launch
 
 SCRIPT = Path(__file__).with_name("circuit.py")
 ORDER = {"potentials": ("times", "senders"), "spikes": ("times", "senders"), "weights": ("source", "target")}
+
+
+@functools.cache
+def alone(model, threads=1):
+    """The script without mpirun."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run(Path(folder) / "alone", model, processes=0, threads=threads)
 
 
 def run(folder, model, *, processes, threads=1):
@@ -38,7 +47,7 @@ def assert_identical(found, expected):
 @pytest.mark.parametrize("model", ["neuron", "population"])
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_processes_are_as_good_as_threads(tmp_path, model, n):
-    threads = run(tmp_path / "threads", model, processes=0, threads=n)
+    threads = alone(model, threads=n)
     assert len(threads["spikes_times"]) > 1000
     assert_identical(run(tmp_path / "processes", model, processes=n), threads)
 
@@ -46,7 +55,7 @@ def test_processes_are_as_good_as_threads(tmp_path, model, n):
 @pytest.mark.parametrize("split", [(2, 2), (2, 3), (3, 2)])
 def test_hybrids_agree(tmp_path, split):
     processes, threads = split
-    expected = run(tmp_path / "threads", "population", processes=0, threads=processes * threads)
+    expected = alone("population", threads=processes * threads)
     found = run(tmp_path / "hybrid", "population", processes=processes, threads=threads)
     for name, values in expected.items():
         # NEST sums the inputs of a cell in another order
@@ -55,13 +64,12 @@ def test_hybrids_agree(tmp_path, split):
 
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_partners_nudge_each_other_across_processes_as_on_one(tmp_path, n):
-    assert_identical(run(tmp_path / "split", "partners", processes=n), run(tmp_path / "alone", "partners", processes=0))
+    assert_identical(run(tmp_path / "split", "partners", processes=n), alone("partners"))
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_rates_do_not_depend_on_the_number_of_processes(tmp_path, n):
-    alone = run(tmp_path / "alone", "rate", processes=0)
     found = run(tmp_path / "split", "rate", processes=n)
-    for name, values in alone.items():
+    for name, values in alone("rate").items():
         # NEST sums the inputs of a dendrite in another order
         np.testing.assert_allclose(found[name], values, rtol=1e-12, atol=1e-12, err_msg=name)

@@ -11,7 +11,18 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ENVIRONMENT, SHORT, TIMEOUT_S, assert_close, assert_identical, command, launch, read, train
+from conftest import (
+    ENVIRONMENT,
+    SHORT,
+    TIMEOUT_S,
+    assert_close,
+    assert_identical,
+    command,
+    launch,
+    read,
+    reference,
+    train,
+)
 
 ODD = {
     "more processes than cells": ("--set", "network.sizes=[9, 2, 3]"),
@@ -30,26 +41,22 @@ ODD = {
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_processes_are_as_good_as_threads(tmp_path, n):
     """Bit-identical for the same number of virtual processes: random numbers and sums are theirs."""
-    assert_identical(
-        train(tmp_path / "threads", processes=1, threads=n), train(tmp_path / "processes", processes=n, threads=1)
-    )
+    assert_identical(train(tmp_path / "processes", processes=n, threads=1), reference(processes=0, threads=n))
 
 
 def test_one_process_is_as_good_as_none(tmp_path):
-    assert_identical(train(tmp_path / "mpirun", processes=1), train(tmp_path / "plain", processes=0))
+    assert_identical(train(tmp_path / "mpirun", processes=1), reference(processes=0))
 
 
 def test_hybrids_agree(tmp_path):
     # NEST sums the inputs of a cell in another order
-    assert_close(
-        train(tmp_path / "hybrid", processes=2, threads=2), train(tmp_path / "threads", processes=1, threads=4)
-    )
+    assert_close(train(tmp_path / "hybrid", processes=2, threads=2), reference(processes=0, threads=4))
 
 
 @pytest.mark.parametrize("n", [3, 4])
 @pytest.mark.parametrize("arguments", ODD.values(), ids=ODD)
 def test_odd_splits(tmp_path, arguments, n):
-    threads = train(tmp_path / "threads", processes=0, threads=n, epochs=1, arguments=arguments)
+    threads = reference(processes=0, threads=n, epochs=1, arguments=arguments)
     assert_identical(train(tmp_path / "processes", processes=n, epochs=1, arguments=arguments), threads)
 
 
@@ -57,7 +64,7 @@ def test_odd_splits(tmp_path, arguments, n):
 def test_rates_do_not_depend_on_the_number_of_processes(tmp_path, n):
     """Nothing is drawn, so that every split is the same network: partner cells nudge each other across processes as on one."""
     rate = ("--backend", "rate")
-    alone = train(tmp_path / "alone", processes=1, arguments=rate)
+    alone = reference(processes=0, arguments=rate)
     assert_close(train(tmp_path / "split", processes=n, arguments=rate), alone)  # sums in another order
 
 
@@ -68,12 +75,12 @@ def test_the_wheel_with_threads_is_the_source_build_with_processes(tmp_path):
     options = [*SHORT, "--epochs", "2", "--set", "training.test_interval=1", "--threads", "2", "--output"]
     arguments = [wheel, "-m", "pynest_tools", "train", "bars", *options, str(tmp_path / "wheel")]
     subprocess.run(arguments, check=True, capture_output=True, timeout=TIMEOUT_S)
-    assert_identical(train(tmp_path / "processes", processes=2), read(tmp_path / "wheel"))
+    assert_identical(reference(processes=2), read(tmp_path / "wheel"))
 
 
 @pytest.mark.parametrize(("before", "after"), [((2, 1), (1, 2)), ((1, 2), (2, 1)), ((1, 3), (3, 1))])
 def test_a_run_goes_on_with_another_split(tmp_path, before, after):
-    whole = train(tmp_path / "whole", processes=after[0], threads=after[1], epochs=4)
+    whole = reference(processes=0, threads=after[0] * after[1], epochs=4)
     train(tmp_path / "run", processes=before[0], threads=before[1], epochs=2)
     resumed = launch(after[0], "-m", "pynest_tools", "resume", tmp_path / "run", "--epochs", 4, "--threads", after[1])
     assert resumed.returncode == 0, resumed.stderr
@@ -96,7 +103,7 @@ def test_training_bars_is_the_same_on_processes_and_with_threads(tmp_path):
 
 def test_processes_may_be_late(tmp_path):
     """One reads the run's specification while the first is writing it anew."""
-    whole = train(tmp_path / "whole", processes=2, epochs=3)
+    whole = reference(processes=0, threads=2, epochs=3)
     train(tmp_path / "run", processes=2, epochs=2)
     script = tmp_path / "late.py"
     script.write_text(
@@ -212,7 +219,7 @@ def test_a_killed_process_ends_the_job_and_the_run_goes_on(tmp_path):
     done = len((folder / "metrics.jsonl").read_text().splitlines()) - 1
     resumed = launch(2, "-m", "pynest_tools", "resume", folder, "--epochs", done + 1)
     assert resumed.returncode == 0, resumed.stderr
-    assert_identical(read(folder), train(tmp_path / "whole", processes=2, epochs=done + 1))
+    assert_identical(read(folder), reference(processes=0, threads=2, epochs=done + 1))
 
 
 def test_comparison_is_refused(tmp_path):
