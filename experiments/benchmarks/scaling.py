@@ -120,7 +120,7 @@ def measure_all(cases: Sequence[Case], pair: Sequence[Case], repeats: int) -> di
     turns, runs = [], {case: [] for case in cases}
     with ThreadPoolExecutor(2) as pool:
         for _ in range(repeats):
-            for _ in range(3):
+            for _ in range(min(repeats, 3)):
                 turn = [in_own_process(__file__, arguments[case]) for case in pair]
                 copies = pool.map(lambda case: in_own_process(__file__, case), [alone, alone])
                 turns.append([*turn, median(list(copies))])
