@@ -53,9 +53,9 @@ def test_hybrids_agree(tmp_path):
     assert_close(train(tmp_path / "hybrid", processes=2, threads=2), reference(processes=0, threads=4))
 
 
-@pytest.mark.parametrize("n", [3, 4])
-@pytest.mark.parametrize("arguments", ODD.values(), ids=ODD)
-def test_odd_splits(tmp_path, arguments, n):
+@pytest.mark.parametrize(("name", "n"), [*((name, 3) for name in ODD), *((name, 4) for name in list(ODD)[:2])])
+def test_odd_splits(tmp_path, name, n):
+    arguments = ODD[name]
     threads = reference(processes=0, threads=n, epochs=1, arguments=arguments)
     assert_identical(train(tmp_path / "processes", processes=n, epochs=1, arguments=arguments), threads)
 
@@ -78,7 +78,7 @@ def test_the_wheel_with_threads_is_the_source_build_with_processes(tmp_path):
     assert_identical(reference(processes=2), read(tmp_path / "wheel"))
 
 
-@pytest.mark.parametrize(("before", "after"), [((2, 1), (1, 2)), ((1, 2), (2, 1)), ((1, 3), (3, 1))])
+@pytest.mark.parametrize(("before", "after"), [((2, 1), (1, 2)), ((1, 3), (3, 1))])  # 1 x 2 to 2 x 1: the test below
 def test_a_run_goes_on_with_another_split(tmp_path, before, after):
     whole = reference(processes=0, threads=after[0] * after[1], epochs=4)
     train(tmp_path / "run", processes=before[0], threads=before[1], epochs=2)
