@@ -16,8 +16,8 @@ namespace target_buffers
 namespace
 {
 
-// The first round has room for the mean over the processes. A layer adds at most one source more than that, for each of the models of its synapses: 16 times the
-// mean is enough for any network of some ten layers, and is asked for after a first round that was not.
+// The first round has room for the mean number of sources of a process. Cells are dealt out in turn, so that each layer and synapse model adds at most one source to
+// that: 16 times the mean is enough for some ten layers. A larger buffer is made only if the first round was too short.
 constexpr double GROWTH = 16.0;
 
 }  // namespace

