@@ -26,7 +26,7 @@ class TrainingResult:
     weights : Weights
         Weights at the end or the interruption; after a divergence those of the last test.
     baselines : dict
-        Accuracies to compare with.
+        Accuracies to compare with; of several MPI processes, the first one knows them.
     records : list of dict
         One record per completed epoch, from the test before training (epoch 0) on: epoch, train_loss
         (mV^2), train_accuracy, apical_error (mV), wall_s (since the start of the loop, s); and in epochs

@@ -16,6 +16,7 @@ from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from .networks import NUMPY_BACKENDS, build_network
 from .networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights
 from .networks.weights import initial_weights
+from .parallel import rank
 from .recording import Metrics, RunFolder
 from .specification import RunSpecification
 from .summary import TrainingResult, summarise
@@ -155,10 +156,11 @@ class _Loop:
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.members = []
+        baselines = specs[0].task.baselines() if rank() == 0 else {}  # the seeds share a task
         for spec in specs:
             weight_seed, order_seed = np.random.SeedSequence(spec.seed).spawn(2)
             weights = initial_weights(spec.network, np.random.default_rng(weight_seed))
-            result = TrainingResult(weights, spec.task.baselines())
+            result = TrainingResult(weights, baselines)
             self.members.append(_Member(spec, np.random.default_rng(order_seed), result))
         self.spec, self.folder, self.on_progress = specs[0], folder, on_progress
         self.simulation_s = 0.0

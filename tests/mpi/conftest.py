@@ -29,6 +29,8 @@ ENVIRONMENT = {
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # more processes than cores
     "OMPI_MCA_mpi_yield_when_idle": "1",
 }
+#: The command line, but for the figure, which takes a second; one test is about it.
+WITHOUT_FIGURE = ("-c", "from pynest_tools import cli; cli._save_figure = lambda *_: None; cli.main()")
 TIMEOUT_S = 300
 
 reason = "NEST has no MPI" if not probe().has_mpi else "there is no mpirun" if not shutil.which("mpirun") else ""
@@ -40,16 +42,16 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"{reason}: make mpi"))
 
 
-def command(n_processes, *arguments):
-    """How to run Python with these arguments on some processes."""
+def command(n_processes, *arguments, mpirun=()):
+    """How to run Python with these arguments on some processes, and mpirun with others."""
     python = [sys.executable, *map(str, arguments)]
-    return python if n_processes == 0 else ["mpirun", "-np", str(n_processes), *python]
+    return python if n_processes == 0 else ["mpirun", *mpirun, "-np", str(n_processes), *python]
 
 
-def launch(n_processes, *arguments):
+def launch(n_processes, *arguments, mpirun=()):
     """Run Python and wait; 0 processes: without mpirun."""
     return subprocess.run(
-        command(n_processes, *arguments),
+        command(n_processes, *arguments, mpirun=mpirun),
         capture_output=True, text=True, env=os.environ | ENVIRONMENT, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
 
@@ -57,7 +59,7 @@ def launch(n_processes, *arguments):
 def train(folder, *, processes=1, threads=1, epochs=2, arguments=()):
     """A short run of bars; returns its metrics without times, and its weights."""
     options = ["--epochs", epochs, "--set", "training.test_interval=1", "--threads", threads, "--output", folder]
-    done = launch(processes, "-m", "pynest_tools", "train", "bars", *SHORT, *options, *arguments)
+    done = launch(processes, *WITHOUT_FIGURE, "train", "bars", *SHORT, *options, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return read(folder)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from conftest import (
     ENVIRONMENT,
     SHORT,
     TIMEOUT_S,
+    WITHOUT_FIGURE,
     assert_close,
     assert_identical,
     command,
@@ -39,33 +41,32 @@ ODD = {
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])
-def test_processes_are_as_good_as_threads(tmp_path, n):
+def test_processes_are_as_good_as_threads(n):
     """Bit-identical for the same number of virtual processes: random numbers and sums are theirs."""
-    assert_identical(train(tmp_path / "processes", processes=n, threads=1), reference(processes=0, threads=n))
+    assert_identical(reference(processes=n), reference(processes=0, threads=n))
 
 
-def test_one_process_is_as_good_as_none(tmp_path):
-    assert_identical(train(tmp_path / "mpirun", processes=1), reference(processes=0))
+def test_one_process_is_as_good_as_none():
+    assert_identical(reference(processes=1), reference(processes=0))
 
 
-def test_hybrids_agree(tmp_path):
+def test_hybrids_agree():
     # NEST sums the inputs of a cell in another order
-    assert_close(train(tmp_path / "hybrid", processes=2, threads=2), reference(processes=0, threads=4))
+    assert_close(reference(processes=2, threads=2), reference(processes=0, threads=4))
 
 
 @pytest.mark.parametrize(("name", "n"), [*((name, 3) for name in ODD), *((name, 4) for name in list(ODD)[:2])])
-def test_odd_splits(tmp_path, name, n):
-    arguments = ODD[name]
-    threads = reference(processes=0, threads=n, epochs=1, arguments=arguments)
-    assert_identical(train(tmp_path / "processes", processes=n, epochs=1, arguments=arguments), threads)
+def test_odd_splits(name, n):
+    processes = reference(processes=n, epochs=1, arguments=ODD[name])
+    assert_identical(processes, reference(processes=0, threads=n, epochs=1, arguments=ODD[name]))
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])
-def test_rates_do_not_depend_on_the_number_of_processes(tmp_path, n):
+def test_rates_do_not_depend_on_the_number_of_processes(n):
     """Nothing is drawn, so that every split is the same network: partner cells nudge each other across processes as on one."""
     rate = ("--backend", "rate")
     alone = reference(processes=0, arguments=rate)
-    assert_close(train(tmp_path / "split", processes=n, arguments=rate), alone)  # sums in another order
+    assert_close(reference(processes=n, arguments=rate), alone)  # sums in another order
 
 
 def test_the_wheel_with_threads_is_the_source_build_with_processes(tmp_path):
@@ -80,21 +81,20 @@ def test_the_wheel_with_threads_is_the_source_build_with_processes(tmp_path):
 
 @pytest.mark.parametrize(("before", "after"), [((2, 1), (1, 2)), ((1, 3), (3, 1))])  # 1 x 2 to 2 x 1: the test below
 def test_a_run_goes_on_with_another_split(tmp_path, before, after):
-    whole = reference(processes=0, threads=after[0] * after[1], epochs=4)
-    train(tmp_path / "run", processes=before[0], threads=before[1], epochs=2)
-    resumed = launch(after[0], "-m", "pynest_tools", "resume", tmp_path / "run", "--epochs", 4, "--threads", after[1])
+    train(tmp_path / "run", processes=before[0], threads=before[1], epochs=1)
+    resumed = launch(after[0], *WITHOUT_FIGURE, "resume", tmp_path / "run", "--epochs", 2, "--threads", after[1])
     assert resumed.returncode == 0, resumed.stderr
-    assert_identical(read(tmp_path / "run"), whole)
+    assert_identical(read(tmp_path / "run"), reference(processes=0, threads=after[0] * after[1]))
 
 
 def test_training_bars_is_the_same_on_processes_and_with_threads(tmp_path):
     """Samples of their usual length; one of the runs in two halves, with both splits."""
-    usual = ["-m", "pynest_tools", "train", "bars"]
+    usual = [*WITHOUT_FIGURE, "train", "bars"]
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     for folder, processes, epochs in ((whole, 2, 20), (halves, 1, 10)):
         done = launch(processes, *usual, "--epochs", epochs, "--threads", 2 // processes, "--output", folder)
         assert done.returncode == 0, done.stderr
-    resumed = launch(2, "-m", "pynest_tools", "resume", halves, "--epochs", 20, "--threads", 1)
+    resumed = launch(2, *WITHOUT_FIGURE, "resume", halves, "--epochs", 20, "--threads", 1)
     assert resumed.returncode == 0, resumed.stderr
     assert_identical(read(halves), read(whole))
     metrics = read(whole)[0]
@@ -103,8 +103,7 @@ def test_training_bars_is_the_same_on_processes_and_with_threads(tmp_path):
 
 def test_processes_may_be_late(tmp_path):
     """One reads the run's specification while the first is writing it anew."""
-    whole = reference(processes=0, threads=2, epochs=3)
-    train(tmp_path / "run", processes=2, epochs=2)
+    train(tmp_path / "run", processes=2, epochs=1)
     script = tmp_path / "late.py"
     script.write_text(
         "import time\n"
@@ -125,16 +124,20 @@ def test_processes_may_be_late(tmp_path):
         "    recording.RunFolder.read_specification = late\n"
         "cli.main()\n"
     )
-    resumed = launch(2, script, "resume", tmp_path / "run", "--epochs", 3)
+    resumed = launch(2, script, "resume", tmp_path / "run", "--epochs", 2)
     assert resumed.returncode == 0, resumed.stderr
-    assert_identical(read(tmp_path / "run"), whole)
+    assert_identical(read(tmp_path / "run"), reference(processes=0, threads=2))
 
 
 def test_only_the_first_process_prints(tmp_path):
     options = ["--epochs", 1, "--output", tmp_path / "run"]
-    done = launch(3, "-m", "pynest_tools", "train", "bars", *SHORT, *options)
+    done = launch(3, "-m", "pynest_tools", "train", "bars", *SHORT, *options, mpirun=["--tag-output"])
+    assert done.returncode == 0, done.stderr
+    assert set(re.findall(r"\[1,(\d)\]<stdout>", done.stdout)) == {
+        "0"
+    }  # job 1, process; some lines it prints more than once
+    assert "epoch 1/1" in done.stdout
     assert done.stdout.count("Kept in") == 1
-    assert done.stdout.count("epoch 1/1") == 1
     assert (tmp_path / "run" / "figures" / "training.png").stat().st_size > 10_000
 
 
@@ -157,17 +160,10 @@ def test_bad_input_ends_the_job(tmp_path):
 
 def test_divergence_ends_the_job(tmp_path):
     """NEST notices it on the process that has the cell; the other one is in the middle of the simulation."""
-    arguments = [
-        "--set",
-        "network.plasticity.eta_up=1e6",
-        "--set",
-        "network.plasticity.Wmax=1e9",
-        "--set",
-        "network.plasticity.Wmin=-1e9",
-    ]
-    assert_job_ends(
-        "the network diverges", "-m", "pynest_tools", "train", "bars", *SHORT, *arguments, "--output", tmp_path / "run"
-    )
+    unbounded = {"eta_up": 1e6, "Wmax": 1e9, "Wmin": -1e9}
+    options = [part for name, value in unbounded.items() for part in ("--set", f"network.plasticity.{name}={value}")]
+    options += ["--output", tmp_path / "run"]
+    assert_job_ends("the network diverges", "-m", "pynest_tools", "train", "bars", *SHORT, *options)
 
 
 def test_an_exception_on_one_process_ends_the_job(tmp_path):
