@@ -17,7 +17,7 @@ help:
 	@echo "make experiments  every experiment anew, with its figure (hours); make experiments/psi: only that one"
 	@echo "make test         all tests"
 	@echo "make test-fast    the tests that take seconds"
-	@echo "make mpi          NEST with MPI in your cache directory (10 min, once), this project in it, tests of MPI"
+	@echo "make mpi          NEST with MPI in your cache directory (15 min, once), this project in it, tests of MPI"
 	@echo "make lint         style and types"
 	@echo "make format       let the formatters rewrite the sources"
 	@echo "make clean        remove $(VENV)"
@@ -75,7 +75,7 @@ mpi-nest:
 	fi; \
 	set -e; $(PYTHON) -m venv --clear "$(MPI_VENV)"; \
 	"$(MPI_VENV)/bin/pip" install --quiet --disable-pip-version-check 'scikit-build-core>=0.11' nestml==9.0.0 'cmake>=3.20' ninja; \
-	echo "building NEST $(NEST_VERSION) with MPI: some 10 minutes on 2 cores, once"; \
+	echo "building NEST $(NEST_VERSION) with MPI: some 15 minutes on 2 cores, once"; \
 	"$(MPI_VENV)/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir --no-binary nest-simulator \
 		$(NEST_OPTIONS) nest-simulator==$(NEST_VERSION); \
 	echo "$(NEST_OPTIONS)" > "$(MPI_VENV)/complete"; }
