@@ -16,8 +16,9 @@ namespace target_buffers
 namespace
 {
 
-// The first round has room for the mean number of sources of a process. Cells are dealt out in turn, so that each layer and synapse model adds at most one source to
-// that: 16 times the mean is enough for some ten layers. A larger buffer is made only if the first round was too short.
+// The first round has room for the mean number of sources of a process. Cells are dealt out in turn, so that each layer
+// and synapse model adds at most one source to that: 16 times the mean is enough for some ten layers. A larger buffer is
+// made only if the first round was too short.
 constexpr double GROWTH = 16.0;
 
 }  // namespace

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn
@@ -64,7 +63,7 @@ def end_job_on_exceptions() -> None:
 
 
 def _end_job_with_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> NoReturn:
-    traceback.print_exception(kind, error, trace)
+    sys.__excepthook__(kind, error, trace)
     end_job(1)
 
 

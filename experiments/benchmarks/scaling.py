@@ -375,7 +375,7 @@ def main(quick: bool, repeats: int, redraw: bool, output: Path, case: str | None
     cores, counts = kept["cores"], {int(n): values for n, values in kept["counts"].items()}
     runs = {Case(*entry["case"]): entry["runs"] for entry in kept["runs"]}
     for i in range(2):
-        runs[strong[i]] = runs.get(strong[i], []) + [turn[i] for turn in kept["pair"]]
+        runs[strong[i]] = [turn[i] for turn in kept["pair"]]
     results = {case: median(repeats) for case, repeats in runs.items()}
     pair = [median(repeats) for repeats in zip(*kept["pair"], strict=True)]
     speedup, limit = (pair[0]["wall_ms"] / pair[1]["wall_ms"], 2.0 * pair[0]["wall_ms"] / pair[2]["wall_ms"])

@@ -52,7 +52,7 @@ class NestMicrocircuit:
     ModuleError
         If the NEST module cannot be loaded.
     UserError
-        If NEST does not know of all MPI processes, or these are more than cells.
+        If NEST does not know of all MPI processes.
     """
 
     #: Enough for Python's share of the time to be small, few enough for a progress bar and for Ctrl-C.
@@ -135,10 +135,7 @@ class NestMicrocircuit:
         return connections, (rows - post[0].global_id, columns - pre[0].global_id), values
 
     def _prepare_kernel(self, seed: int) -> None:
-        nest, simulation, sizes = self._nest, self.circuit.simulation, self.circuit.sizes
-        n_cells = sum(sizes) + sum(sizes[2:]) + sizes[-1]  # interneurons and teacher included
-        if n_processes() > n_cells:
-            raise UserError(f"{n_processes()} MPI processes are more than the network's {n_cells} cells: start fewer")
+        nest, simulation = self._nest, self.circuit.simulation
         if nest.num_processes != n_processes():
             raise UserError(
                 f"there are {n_processes()} processes, but NEST knows of {nest.num_processes}: "

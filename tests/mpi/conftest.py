@@ -31,6 +31,8 @@ ENVIRONMENT = {
 }
 #: The command line, but for the figure, which takes a second; one test is about it.
 WITHOUT_FIGURE = ("-c", "from pynest_tools import cli; cli._save_figure = lambda *_: None; cli.main()")
+#: Where jobs start: not in the project, whose sources would go before the package that is installed.
+HERE = Path(__file__).parent
 TIMEOUT_S = 300
 
 reason = "NEST has no MPI" if not probe().has_mpi else "there is no mpirun" if not shutil.which("mpirun") else ""
@@ -38,7 +40,7 @@ reason = "NEST has no MPI" if not probe().has_mpi else "there is no mpirun" if n
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if reason and Path(item.fspath).parent == Path(__file__).parent:
+        if reason and Path(item.fspath).parent == HERE:
             item.add_marker(pytest.mark.skip(reason=f"{reason}: make mpi"))
 
 
@@ -52,7 +54,7 @@ def launch(n_processes, *arguments, mpirun=()):
     """Run Python and wait; 0 processes: without mpirun."""
     return subprocess.run(
         command(n_processes, *arguments, mpirun=mpirun),
-        capture_output=True, text=True, env=os.environ | ENVIRONMENT, timeout=TIMEOUT_S, check=False,
+        cwd=HERE, capture_output=True, text=True, env=os.environ | ENVIRONMENT, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,8 @@ def assert_identical(found, expected):
         np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
-@pytest.mark.parametrize("model", ["neuron", "population"])
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
+# the circuit has 8 cells
+@pytest.mark.parametrize(("model", "n"), [*product(("neuron", "population"), (1, 2, 3, 4)), ("neuron", 9)])
 def test_processes_are_as_good_as_threads(tmp_path, model, n):
     threads = alone(model, threads=n)
     assert len(threads["spikes_times"]) > 1000

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import (
     ENVIRONMENT,
+    HERE,
     SHORT,
     TIMEOUT_S,
     WITHOUT_FIGURE,
@@ -27,7 +28,7 @@ from conftest import (
 )
 
 ODD = {
-    "more processes than cells": ("--set", "network.sizes=[9, 2, 3]"),
+    "more processes than cells in a layer": ("--set", "network.sizes=[9, 2, 3]"),
     "layers of one cell": ("--set", "network.sizes=[9, 1, 3]"),
     "two hidden layers": (
         "--set", "network.sizes=[9, 4, 3, 3]", "--set", "network.plasticity.eta_up=[0.01, 0.01, 0.003]",
@@ -133,9 +134,8 @@ def test_only_the_first_process_prints(tmp_path):
     options = ["--epochs", 1, "--output", tmp_path / "run"]
     done = launch(3, "-m", "pynest_tools", "train", "bars", *SHORT, *options, mpirun=["--tag-output"])
     assert done.returncode == 0, done.stderr
-    assert set(re.findall(r"\[1,(\d)\]<stdout>", done.stdout)) == {
-        "0"
-    }  # job 1, process; some lines it prints more than once
+    writers = re.findall(r"\[1,(\d)\]<stdout>", done.stdout)  # tags of Open MPI: job and process
+    assert set(writers) == {"0"}
     assert "epoch 1/1" in done.stdout
     assert done.stdout.count("Kept in") == 1
     assert (tmp_path / "run" / "figures" / "training.png").stat().st_size > 10_000
@@ -204,7 +204,7 @@ def test_a_killed_process_ends_the_job_and_the_run_goes_on(tmp_path):
     options = ["--set", "training.test_interval=1", "--output", folder]
     arguments = command(2, "-m", "pynest_tools", "train", "bars", *SHORT, "--epochs", 100_000, *options)
     job = subprocess.Popen(
-        arguments, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        arguments, cwd=HERE, env=os.environ | ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         deadline = time.monotonic() + TIMEOUT_S

@@ -16,6 +16,7 @@ def test_the_benchmark_runs(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert run.returncode == 0, run.stderr
     assert "Model of cost: check" in run.stdout
-    for entry in json.loads((tmp_path / "scaling.json").read_text())["runs"]:
-        for figures in entry["runs"]:
+    measured = json.loads((tmp_path / "scaling.json").read_text())
+    for runs in [*measured["pair"], *(entry["runs"] for entry in measured["runs"])]:
+        for figures in runs:
             assert min(figures.values()) > 0.0, figures  # what NEST's timers leave over, too

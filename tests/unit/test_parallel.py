@@ -7,10 +7,6 @@ import numpy as np
 import pytest
 
 from pynest_tools import parallel
-from pynest_tools.errors import UserError
-from pynest_tools.microcircuit import Microcircuit
-from pynest_tools.networks.spiking import SpikingMicrocircuit
-from pynest_tools.networks.weights import initial_weights
 
 
 @pytest.fixture(autouse=True)
@@ -33,13 +29,6 @@ def test_launchers(monkeypatch, size, rank):
     monkeypatch.setenv(size, "4")
     monkeypatch.setenv(rank, "3")
     assert (parallel.n_processes(), parallel.rank()) == (4, 3)
-
-
-def test_more_processes_than_cells_are_refused(monkeypatch):
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "49")
-    circuit = Microcircuit(sizes=(9, 30, 3))
-    with pytest.raises(UserError, match="49 MPI processes are more than the network's 48 cells: start fewer"):
-        SpikingMicrocircuit(circuit, initial_weights(circuit, np.random.default_rng(1)), seed=1)
 
 
 def test_a_rank_without_a_job_means_nothing(monkeypatch):
