@@ -212,34 +212,36 @@ def test_compare(tmp_path):
 @pytest.mark.slow
 def test_killed_at_any_instant_a_run_can_be_resumed(tmp_path):
     """SIGKILL at 20 random instants: metrics and weights are those of the run that was never killed."""
-    arguments = ["--epochs", 12, "--set", "training.test_interval=2", *SHORT]
+    arguments = ["--epochs", 80, "--set", "training.test_interval=2", *SHORT]
     assert pyramidal("train", "bars", *arguments, "--output", tmp_path / "whole").returncode == 0
     whole = [{**record, "wall_s": 0} for record in metrics(tmp_path / "whole")]
-    with np.load(tmp_path / "whole" / "checkpoint" / "epoch-00000012" / "rank-0.npz") as archive:
+    with np.load(tmp_path / "whole" / "checkpoint" / "epoch-00000080" / "rank-0.npz") as archive:
         weights = {name: archive[name] for name in archive.files}
     run = tmp_path / "killed"
     rng = np.random.default_rng(1)
-    command = [sys.executable, "-m", "pynest_tools", "train", "bars", *map(str, arguments), "--output", str(run)]
-    kills = 0
+    program = [sys.executable, "-m", "pynest_tools"]
+    start = [*program, "train", "bars", *map(str, arguments), "--output", str(run)]
+    resume = [*program, "resume", str(run)]
+    command, kills = start, 0
     while kills < 20:
+        kept = list(run.glob("checkpoint/epoch-*[0-9]"))
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # from the first checkpoint on; before it there is nothing to resume
-        while process.poll() is None and not list(run.glob("checkpoint/epoch-*[0-9]")):
+        # while it trains: from its first checkpoint on, one every 70 ms. Before the very first there is nothing to resume
+        while process.poll() is None and list(run.glob("checkpoint/epoch-*[0-9]")) in ([], kept):
             time.sleep(0.01)
         try:
-            process.wait(timeout=rng.uniform(0.0, 1.5))
+            process.wait(timeout=rng.uniform(0.0, 0.5))
         except subprocess.TimeoutExpired:
             process.kill()
             kills += 1
-        process.wait()
-        if process.returncode == 0:  # all was done before it could be killed: once more from the start
-            command = [*command[:3], "train", "bars", *map(str, arguments), "--output", str(run), "--overwrite"]
-        else:
-            command = [*command[:3], "resume", str(run)]
-    if command[3] == "resume":
-        assert pyramidal("resume", run).returncode == 0
+        assert process.wait() in (0, -signal.SIGKILL)
+        command = resume
+        if process.returncode == 0 and kills < 20:  # all was done before it could be killed: once more from the start
+            shutil.rmtree(run)
+            command = start
+    assert pyramidal("resume", run).returncode == 0
     assert [{**record, "wall_s": 0} for record in metrics(run)] == whole
-    with np.load(run / "checkpoint" / "epoch-00000012" / "rank-0.npz") as archive:
+    with np.load(run / "checkpoint" / "epoch-00000080" / "rank-0.npz") as archive:
         for name in set(archive.files) - {"simulation_s"}:
             np.testing.assert_array_equal(archive[name], weights[name], err_msg=name)
-    assert [path.name for path in (run / "checkpoint").iterdir()] == ["epoch-00000012"]
+    assert [path.name for path in (run / "checkpoint").iterdir()] == ["epoch-00000080"]
