@@ -27,7 +27,6 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",  # containers
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # more processes than cores
-    "OMPI_MCA_mpi_yield_when_idle": "1",
 }
 #: The command line, but for the figure, which takes a second; one test is about it.
 WITHOUT_FIGURE = ("-c", "from pynest_tools import cli; cli._save_figure = lambda *_: None; cli.main()")
