@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+
+from conftest import launch
 
 BENCHMARKS = Path(__file__).parents[2] / "experiments" / "benchmarks"
 
 
 def test_the_benchmark_runs(tmp_path):
-    command = [sys.executable, BENCHMARKS / "scaling.py", "--quick", "--output", tmp_path]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    run = launch(0, BENCHMARKS / "scaling.py", "--quick", "--output", tmp_path)
     assert run.returncode == 0, run.stderr
     assert "Model of cost: check" in run.stdout
     measured = json.loads((tmp_path / "scaling.json").read_text())
