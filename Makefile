@@ -5,7 +5,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml CMakeLists.txt pynest_tools/nest_probe.py \
+SOURCES := pyproject.toml CMakeLists.txt pynest_tools/kernel/nest_probe.py \
 	$(wildcard cpp/* nestml_models/*/*)
 
 .PHONY: help setup train compare experiments test test-fast mpi lint format clean

@@ -6,7 +6,7 @@
 
 __version__ = "0.1.0"
 
-from .module import ModuleError, install
+from .kernel.module import ModuleError, install
 from .specification import Microcircuit, RunSpecification
 from .summary import TrainingResult
 from .training import train

@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from .errors import UserError
+from .kernel.parallel import n_processes, rank, wait_for_all
 from .networks.backend import FloatArray, Weights
 from .networks.weights import read_arrays, weights_from
-from .parallel import n_processes, rank, wait_for_all
 
 PREFIX = "epoch-"
 PART = "rank-{}.npz"

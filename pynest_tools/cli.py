@@ -19,9 +19,9 @@ from .checkpoint import load_checkpoint
 from .comparison import compare as compare_runs
 from .display import ComparisonDisplay, TrainingDisplay, comparison_table, doctor_table, result_table
 from .errors import UserError
+from .kernel.parallel import end_job, end_job_on_exceptions, n_processes, rank
 from .networks import build_network
 from .networks.backend import DivergenceError
-from .parallel import end_job, end_job_on_exceptions, n_processes, rank
 from .recording import Metrics, RunFolder, default_folder
 from .settings import merged, suggestion
 from .specification import BACKENDS, RunSpecification, read_toml
@@ -212,7 +212,7 @@ def plot(folder: Path) -> None:
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
     """Check Python, NEST and the module, and simulate two neurons."""
-    from .doctor import report  # imports NEST
+    from .kernel.doctor import report  # imports NEST
 
     rows = report()
     _console().print(doctor_table(rows))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .parallel import rank, wait_for_all
+from .kernel.parallel import rank, wait_for_all
 from .specification import RunSpecification
 
 Metrics = dict[str, float]

@@ -8,7 +8,7 @@ os.environ.setdefault("PYNEST_QUIET", "1")
 
 import pytest
 
-from pynest_tools.module import import_nest, install
+from pynest_tools.kernel.module import import_nest, install
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from pynest_tools.module import SPIN_COUNT
+from pynest_tools.kernel.module import SPIN_COUNT
 
 BLUE, VERMILLION, GREEN, ORANGE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#707070"  # Okabe & Ito (2008)
 
@@ -29,7 +29,7 @@ def in_own_process(script: str, case: Case) -> dict[str, float]:
     """Run ``script --measure CASE`` in a process of its own and return what it prints as JSON on its last line.
 
     A process of its own makes memory comparable, and a kernel that never held another network. Threads that wait are
-    passive, for machines that others use as well, but for a short while: see pynest_tools.module.SPIN_COUNT. A case that names
+    passive, for machines that others use as well, but for a short while: see pynest_tools.kernel.module.SPIN_COUNT. A case that names
     "processes" runs on as many MPI processes, free to move to a core that nobody else needs, and that yield it while they wait.
     """
     command = [sys.executable, script, "--measure", json.dumps(case)]

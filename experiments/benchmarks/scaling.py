@@ -35,8 +35,8 @@ from measuring import (
 )
 from scipy.optimize import nnls
 
+from pynest_tools.kernel.parallel import n_processes, rank, sum_over_processes, wait_for_all
 from pynest_tools.networks.spiking import SpikingMicrocircuit
-from pynest_tools.parallel import n_processes, rank, sum_over_processes, wait_for_all
 
 STEPS = round(SAMPLE / H)
 COLOURS = {"update": BLUE, "delivery": GREEN, "communication": VERMILLION, "rest of NEST": GREY, "Python": ORANGE}

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pynest_tools.module import import_nest, install
+from pynest_tools.kernel.module import import_nest, install
 from pynest_tools.plotting import BLUE, GREY, INK, PALE, VERMILLION, tidy
 
 KINDS = ("ours", "builtin")

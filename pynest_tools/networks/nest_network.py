@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..kernel.module import import_nest, install
+from ..kernel.parallel import n_processes, sum_over_processes
 from ..microcircuit import Microcircuit
-from ..module import import_nest, install
-from ..parallel import n_processes, sum_over_processes
 from .backend import DivergenceError, FloatArray, TrialResult, Weights
 from .transfer import rate_difference
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pynest_tools.checkpoint import load_checkpoint
-from pynest_tools.nest_probe import probe
+from pynest_tools.kernel.nest_probe import probe
 from pynest_tools.recording import RunFolder
 
 SHORT = [

@@ -109,7 +109,8 @@ def test_processes_may_be_late(tmp_path):
     script.write_text(
         "import time\n"
         "from pathlib import Path\n"
-        "from pynest_tools import cli, parallel, recording\n"
+        "from pynest_tools import cli, recording\n"
+        "from pynest_tools.kernel import parallel\n"
         "def slowly(path, text, **options):\n"
         "    with path.open('w', **options) as file:\n"
         "        file.write(text[:10])\n"
@@ -170,7 +171,8 @@ def test_an_exception_on_one_process_ends_the_job(tmp_path):
     """With its traceback; the other process waits for it in the middle of the simulation."""
     script = tmp_path / "job.py"
     script.write_text(
-        "from pynest_tools import cli, parallel, training\n"
+        "from pynest_tools import cli, training\n"
+        "from pynest_tools.kernel import parallel\n"
         "report = training._Loop._report\n"
         "def fail(self, epochs):\n"
         "    if parallel.rank() == 1 and epochs >= 1:\n"

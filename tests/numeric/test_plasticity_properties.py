@@ -17,7 +17,7 @@ from kernel_setup import fresh_kernel
 from plasticity_circuit import RECEPTORS, H, ms, parrots
 from plasticity_oracle import Replay, Rule, clipped_weights, largest_sum, weight_course
 
-from pynest_tools.module import import_nest
+from pynest_tools.kernel.module import import_nest
 
 N_EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "0"))
 

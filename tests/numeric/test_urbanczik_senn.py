@@ -296,7 +296,7 @@ GROWTH = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from pynest_tools.module import import_nest, install
+from pynest_tools.kernel.module import import_nest, install
 
 nest = import_nest()
 nest.verbosity = nest.VerbosityLevel.ERROR

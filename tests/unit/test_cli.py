@@ -135,9 +135,9 @@ def test_a_folder_without_a_run_is_said(pyramidal, networks, command):
 
 @pytest.mark.parametrize(("ok", "code"), [(True, 0), (None, 0), (False, 1)])
 def test_doctor_shows_the_report(pyramidal, monkeypatch, ok, code):
-    fake = types.ModuleType("pynest_tools.doctor")
+    fake = types.ModuleType("pynest_tools.kernel.doctor")
     fake.report = lambda: [("NEST", "3.10.0", ok), ("MPI", "no", None)]
-    monkeypatch.setitem(sys.modules, "pynest_tools.doctor", fake)
+    monkeypatch.setitem(sys.modules, "pynest_tools.kernel.doctor", fake)
     result = pyramidal("doctor")
     assert result.exit_code == code
     assert "3.10.0" in result.stdout

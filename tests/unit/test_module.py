@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from pynest_tools import module, nest_probe
+from pynest_tools.kernel import module, nest_probe
 
 
 def test_no_nest(monkeypatch):

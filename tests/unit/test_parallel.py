@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pynest_tools import parallel
+from pynest_tools.kernel import parallel
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from ..errors import UserError
 from .parallel import end_job_on_exceptions
 
 LIBRARY_NAME = "pyramidalmodule.so"
@@ -29,7 +29,7 @@ class ModuleError(UserError, RuntimeError):
 def library_path() -> Path:
     """Path of the compiled module.
 
-    Looked for in the environment variable PYRAMIDAL_MODULE, beside this file, and in the installed distribution: Python
+    Looked for in the environment variable PYRAMIDAL_MODULE, in the package, and in the installed distribution: Python
     started in the project's folder imports the sources, where there is no library.
 
     Raises
@@ -38,7 +38,7 @@ def library_path() -> Path:
         If the module was not built.
     """
     chosen = os.environ.get("PYRAMIDAL_MODULE")
-    candidates = [Path(chosen)] if chosen else [Path(__file__).parent / LIBRARY_NAME]
+    candidates = [Path(chosen)] if chosen else [Path(__file__).parents[1] / LIBRARY_NAME]
     if not chosen:
         try:
             installed = importlib.metadata.distribution(DISTRIBUTION).locate_file(f"pynest_tools/{LIBRARY_NAME}")

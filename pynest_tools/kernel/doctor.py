@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-from .errors import UserError
+from ..errors import UserError
 from .module import NEST_VERSION, import_nest, install, library_path
 from .nest_probe import NestNotFoundError, probe
 
