@@ -20,11 +20,11 @@ from .comparison import compare as compare_runs
 from .display import ComparisonDisplay, TrainingDisplay, comparison_table, doctor_table, result_table
 from .errors import UserError
 from .kernel.parallel import end_job, end_job_on_exceptions, n_processes, rank
-from .networks import build_network
+from .networks import BACKENDS, build_network
 from .networks.backend import DivergenceError
 from .recording import Metrics, RunFolder, default_folder
 from .settings import merged, suggestion
-from .specification import BACKENDS, RunSpecification, read_toml
+from .specification import RunSpecification, read_toml
 from .summary import TrainingResult
 from .tasks import TASKS
 from .training import evaluate as evaluate_network
@@ -189,7 +189,7 @@ def evaluate(folder: Path) -> None:
     spec = run.read_specification()
     weights = load_checkpoint(run.checkpoint, spec.network.sizes).weights
     simulator_seed = np.random.SeedSequence(spec.seed).spawn(4)[3]  # the first three made the run
-    metrics = evaluate_network(build_network(spec, weights, simulator_seed), spec.task.test_set())
+    metrics = evaluate_network(build_network(spec.backend, spec.network, weights, simulator_seed), spec.task.test_set())
     table = Table.grid(padding=(0, 2))
     table.add_row("test accuracy", f"{metrics['test_accuracy']:.1%}")
     table.add_row("test loss", f"{metrics['test_loss']:.4g} mV²")

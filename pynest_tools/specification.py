@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import tomlkit
 import tomlkit.exceptions
 from pydantic import Field, ValidationError, model_validator
 
 from .errors import SpecificationError
-from .microcircuit import (
+from .networks import Backend
+from .networks.microcircuit import (
     InitialWeights,
     Microcircuit,
     NeuronParameters,
@@ -34,10 +35,6 @@ __all__ = [
     "TrainingParameters",
     "TrialParameters",
 ]
-
-
-Backend = Literal["spiking", "rate", "ode", "steady", "backprop"]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
 class TrainingParameters(Settings):

@@ -216,7 +216,13 @@ class _Loop:
         """
         weights = [member.result.weights for member in self.members]
         seed = np.random.SeedSequence(self.spec.seed, spawn_key=(2, max(self._done, 0)))
-        self.network = build_network(self.spec, weights[0] if len(weights) == 1 else Weights.stack(weights), seed)
+        self.network = build_network(
+            self.spec.backend,
+            self.spec.network,
+            weights[0] if len(weights) == 1 else Weights.stack(weights),
+            seed,
+            self.spec.training.batch_size,
+        )
         before = self.network.simulation_time_s
         try:
             yield

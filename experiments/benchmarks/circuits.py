@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pynest_tools.microcircuit import Microcircuit
 from pynest_tools.networks.backend import FloatArray
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.spiking import SpikingMicrocircuit
 from pynest_tools.networks.weights import initial_weights
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pynest_tools.microcircuit import Microcircuit
 from pynest_tools.networks.backend import Weights
 from pynest_tools.networks.gradient import circuit_gains, descent, prediction_factors, predictions
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.steady import SteadyMicrocircuit
 from pynest_tools.networks.transfer import transfer, transfer_slope
 from pynest_tools.networks.weights import initial_weights, self_predicting_weights

@@ -39,7 +39,7 @@ from rules import (
     weight_perturbation,
 )
 
-from pynest_tools.microcircuit import Microcircuit
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.specification import RunSpecification
 from pynest_tools.tasks import Samples
 

@@ -66,7 +66,7 @@ def potentials(spec: RunSpecification) -> tuple[FloatArray, FloatArray]:
     """
     weight_seed, _, simulator_seed = np.random.SeedSequence(spec.seed).spawn(3)
     weights = initial_weights(spec.network, np.random.default_rng(weight_seed))
-    network: Any = build_network(spec, weights, simulator_seed)
+    network: Any = build_network(spec.backend, spec.network, weights, simulator_seed)
     samples = spec.task.test_set()
     hidden, output = [], []
     for _ in range(PRESENTATIONS):

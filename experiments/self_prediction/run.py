@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from pynest_tools.microcircuit import Microcircuit
 from pynest_tools.networks import NEST_BACKENDS, NUMPY_BACKENDS
 from pynest_tools.networks.backend import FloatArray, Network, TrialResult, Weights
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.steady import SteadyMicrocircuit
 from pynest_tools.networks.transfer import transfer
 from pynest_tools.networks.weights import self_predicting_weights

@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Literal, get_args
 
 import numpy as np
 
 from .backend import Network, Weights
 from .backprop import BackpropNetwork
+from .microcircuit import Microcircuit
 from .ode import OdeMicrocircuit
 from .rate import RateMicrocircuit
 from .spiking import SpikingMicrocircuit
 from .steady import SteadyMicrocircuit
 
-if TYPE_CHECKING:
-    from ..specification import RunSpecification
+Backend = Literal["spiking", "rate", "ode", "steady", "backprop"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 #: Backends in NEST, which hold one network, and those in numpy, which hold many side by side.
 NEST_BACKENDS: dict[str, type[SpikingMicrocircuit | RateMicrocircuit]] = {
@@ -29,23 +30,33 @@ NUMPY_BACKENDS: dict[str, type[OdeMicrocircuit | SteadyMicrocircuit | BackpropNe
 }
 
 
-def build_network(spec: RunSpecification, weights: Weights, seed_sequence: np.random.SeedSequence) -> Network:
-    """Build the network of a run with the backend that its specification names.
+def build_network(
+    backend: Backend,
+    circuit: Microcircuit,
+    weights: Weights,
+    seed_sequence: np.random.SeedSequence,
+    batch_size: int = 1,
+) -> Network:
+    """Build a network.
 
     Parameters
     ----------
-    spec : RunSpecification
-        The run.
+    backend : str
+        What computes it.
+    circuit : Microcircuit
+        The specification.
     weights : Weights
         Initial weights (normalised, mV ms); for numpy backends also of several networks (`Weights.stack`).
     seed_sequence : numpy.random.SeedSequence
         Source of the simulator's seed, which lies in 1 ... 2^32 - 1 as NEST demands.
+    batch_size : int
+        Samples that are learned side by side; 1 in NEST.
 
     Returns
     -------
     Network
     """
-    if spec.backend in NUMPY_BACKENDS:
-        return NUMPY_BACKENDS[spec.backend](spec.network, weights, spec.training.batch_size)
+    if backend in NUMPY_BACKENDS:
+        return NUMPY_BACKENDS[backend](circuit, weights, batch_size)
     seed = max(1, int(seed_sequence.generate_state(1)[0]))
-    return NEST_BACKENDS[spec.backend](spec.network, weights, seed)
+    return NEST_BACKENDS[backend](circuit, weights, seed)

@@ -7,9 +7,9 @@ import time
 
 import numpy as np
 
-from ..microcircuit import Microcircuit
 from .backend import FloatArray, TrialResult, Weights
 from .gradient import circuit_gains, descent, predictions
+from .microcircuit import Microcircuit
 
 
 class BackpropNetwork:

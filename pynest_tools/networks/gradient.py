@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..microcircuit import Microcircuit
 from .backend import FloatArray
+from .microcircuit import Microcircuit
 from .transfer import transfer, transfer_slope
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..microcircuit import Microcircuit
 from .backend import FloatArray, TrialResult, Weights
+from .microcircuit import Microcircuit
 from .transfer import rate_difference
 
 

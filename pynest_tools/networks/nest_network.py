@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from ..kernel.module import import_nest, install
 from ..kernel.parallel import n_processes, sum_over_processes
-from ..microcircuit import Microcircuit
 from .backend import DivergenceError, FloatArray, TrialResult, Weights
+from .microcircuit import Microcircuit
 from .transfer import rate_difference
 
 SOMA, BASAL, APICAL, NUDGE = 1, 2, 3, 4  # receptor types of the pyramidal cells

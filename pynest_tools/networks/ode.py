@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..microcircuit import Microcircuit
 from .backend import DivergenceError, FloatArray, TrialResult, Weights
 from .layout import Layout
+from .microcircuit import Microcircuit
 from .transfer import transfer
 
 BASAL, APICAL = 0, 1

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from ..microcircuit import Microcircuit
 from .backend import Weights
+from .microcircuit import Microcircuit
 from .nest_network import NestMicrocircuit
 
 

@@ -8,9 +8,9 @@ from collections import deque
 
 import numpy as np
 
-from ..microcircuit import Microcircuit
 from .backend import DivergenceError, FloatArray, TrialResult, Weights
 from .layout import Layout
+from .microcircuit import Microcircuit
 from .transfer import transfer
 
 TOLERANCE = 1e-11  # mV, largest change in an iteration; potentials of some mV are rounded to 1e-15 mV

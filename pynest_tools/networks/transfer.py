@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..microcircuit import NeuronParameters
 from .backend import FloatArray
+from .microcircuit import NeuronParameters
 
 
 def transfer(u: FloatArray, neuron: NeuronParameters) -> FloatArray:

@@ -10,8 +10,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from ..errors import UserError
-from ..specification import Microcircuit, NeuronParameters
 from .backend import FloatArray, Weights
+from .microcircuit import Microcircuit, NeuronParameters
 
 
 def weight_shapes(sizes: Sequence[int]) -> dict[str, list[tuple[int, int]]]:

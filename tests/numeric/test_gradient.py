@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from pynest_tools.microcircuit import Microcircuit
 from pynest_tools.networks.backend import Weights
 from pynest_tools.networks.backprop import BackpropNetwork
 from pynest_tools.networks.gradient import circuit_gains, descent, predictions
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.steady import SteadyMicrocircuit
 from pynest_tools.networks.transfer import transfer, transfer_slope
 from pynest_tools.networks.weights import initial_weights, self_predicting_weights

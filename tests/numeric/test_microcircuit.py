@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from pynest_tools.microcircuit import Microcircuit
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.rate import RateMicrocircuit
 from pynest_tools.networks.spiking import SpikingMicrocircuit
 from pynest_tools.networks.weights import initial_weights

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from kernel_setup import fresh_kernel
 
-from pynest_tools.microcircuit import Microcircuit
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.spiking import SpikingMicrocircuit
 from pynest_tools.networks.weights import initial_weights
 

@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from pynest_tools.microcircuit import Microcircuit
 from pynest_tools.networks.backend import DivergenceError, Weights
 from pynest_tools.networks.backprop import BackpropNetwork
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.ode import OdeMicrocircuit
 from pynest_tools.networks.rate import RateMicrocircuit
 from pynest_tools.networks.spiking import SpikingMicrocircuit

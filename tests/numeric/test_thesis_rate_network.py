@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pynest_tools.microcircuit import Microcircuit
 from pynest_tools.networks.backend import Weights
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.rate import RateMicrocircuit
 
 DATA = np.load(Path(__file__).parent / "data" / "thesis_rate_network.npz")

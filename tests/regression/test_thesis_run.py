@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pynest_tools.microcircuit import Microcircuit
 from pynest_tools.networks.backend import Weights
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.ode import OdeMicrocircuit
 from pynest_tools.tasks import Bars
 

@@ -25,10 +25,10 @@ class FakeNetwork:
 
     chunk_samples = 100
 
-    def __init__(self, spec, weights, seed_sequence):
+    def __init__(self, circuit, weights, seed_sequence):
         self.weights = weights
         self.seed = seed_sequence.generate_state(1)[0]
-        self.map = np.zeros((spec.network.sizes[-1], spec.network.sizes[0] ** 2))
+        self.map = np.zeros((circuit.sizes[-1], circuit.sizes[0] ** 2))
         self.simulation_time_s = 0.0
         self.calls = []
         self.learned = 0
@@ -77,8 +77,8 @@ def networks(monkeypatch):
     built = Built()
     built.prepare = {}
 
-    def build(spec, weights, seed_sequence):
-        network = FakeNetwork(spec, weights, seed_sequence)
+    def build(_backend, circuit, weights, seed_sequence, _batch_size=1):
+        network = FakeNetwork(circuit, weights, seed_sequence)
         for former in built:  # what it has learned is passed on with its weights
             if former.weights is weights:
                 network.map, network.learned = former.map.copy(), former.learned

@@ -13,7 +13,7 @@ import pytest
 from pynest_tools import checkpoint as module
 from pynest_tools.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pynest_tools.errors import UserError
-from pynest_tools.microcircuit import Microcircuit
+from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.weights import initial_weights
 
 SIZES = (4, 6, 5, 2)

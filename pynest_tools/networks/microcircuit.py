@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from .settings import Settings
+from ..settings import Settings
 
 # A quotient of two decimal times, such as 35.0 / 0.1, misses the whole number by some units in the last
 # place: far less than 1e-6 steps for any run shorter than 1e9 steps, and nobody means a millionth of a step.
