@@ -17,7 +17,6 @@ from rich.table import Table
 from . import __version__
 from .checkpoint import load_checkpoint
 from .comparison import compare as compare_runs
-from .display import ComparisonDisplay, TrainingDisplay, comparison_table, doctor_table, result_table
 from .errors import UserError
 from .kernel.parallel import end_job, end_job_on_exceptions, n_processes, rank
 from .networks import BACKENDS, build_network
@@ -30,6 +29,7 @@ from .tasks import TASKS
 from .training import evaluate as evaluate_network
 from .training import resume as resume_run
 from .training import train as train_network
+from .view.terminal import ComparisonDisplay, TrainingDisplay, comparison_table, doctor_table, result_table
 
 
 class _Failure(click.ClickException):
@@ -167,7 +167,7 @@ def compare(
     with ComparisonDisplay(console, specs) as display:
         results = compare_runs(specs, folder, display.update, jobs=jobs, overwrite=overwrite)
     baselines = results[names[0]].baselines
-    from .plotting import comparison_figure  # slow to import
+    from .view.figures import comparison_figure  # slow to import
 
     figure, sizes = folder / "comparison.png", "-".join(str(size) for size in spec.network.sizes)
     records = {name: result.records for name, result in results.items()}
@@ -286,7 +286,7 @@ def _save_figure(
         return
     sizes = "-".join(str(size) for size in spec.network.sizes)
     title = f"{spec.task.name}: {sizes}, {spec.backend}, seed {spec.seed}"
-    from .plotting import training_figure  # slow to import
+    from .view.figures import training_figure  # slow to import
 
     try:
         folder.figure.parent.mkdir(exist_ok=True)

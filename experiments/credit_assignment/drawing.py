@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 from rules import ESTIMATORS, FEEDBACKS, Array, Matrices
 
-from pynest_tools.plotting import BLUE, GREEN, GREY, INK, VERMILLION, tidy
+from pynest_tools.view.figures import BLUE, GREEN, GREY, INK, VERMILLION, tidy
 
 ORANGE, PURPLE, SKY = "#E69F00", "#CC79A7", "#56B4E9"  # further colours of Okabe & Ito (2008)
 

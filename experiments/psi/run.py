@@ -24,10 +24,10 @@ from rich.table import Table
 from pynest_tools.networks import build_network
 from pynest_tools.networks.backend import FloatArray
 from pynest_tools.networks.weights import initial_weights
-from pynest_tools.plotting import BLUE, GREY, INK, PALE, VERMILLION, tidy
 from pynest_tools.settings import merged
 from pynest_tools.specification import RunSpecification, read_toml, task_name
 from pynest_tools.training import train
+from pynest_tools.view.figures import BLUE, GREY, INK, PALE, VERMILLION, tidy
 
 HERE = Path(__file__).parent
 PSI_STATIC = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pynest_tools.kernel.module import import_nest, install
-from pynest_tools.plotting import BLUE, GREY, INK, PALE, VERMILLION, tidy
+from pynest_tools.view.figures import BLUE, GREY, INK, PALE, VERMILLION, tidy
 
 KINDS = ("ours", "builtin")
 NAMES = {"ours": "ours", "builtin": "built-in"}

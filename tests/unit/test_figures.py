@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pynest_tools.plotting import comparison_figure, training_figure
+from pynest_tools.view.figures import comparison_figure, training_figure
 
 RECORDS = [
     {"epoch": 0, "test_loss": 0.5, "test_accuracy": 0.25},
