@@ -1,14 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Spiking cortical microcircuits with multi-compartment pyramidal neurons that learn, in stock NEST.
 
-`install` loads the NEST module; `RunSpecification` and `train` run an experiment; ``pyramidal`` is the command line.
+`train` trains a `Microcircuit` on a task or on `Samples` of your own; `resume`, `evaluate` and `open_run` go on from there.
+`install` loads the models into NEST. The same from a shell: ``pyramidal --help``.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from .kernel.module import ModuleError, install
-from .specification import Microcircuit, RunSpecification
-from .summary import TrainingResult
-from .training import train
+#: Where a name is from; it is imported when it is first asked for, and NEST when a simulation first needs it.
+_PLACES = {
+    "Microcircuit": "networks.microcircuit",
+    "ModuleError": "kernel.module",
+    "RunSpecification": "runs.specification",
+    "TrainingResult": "runs.summary",
+    "install": "kernel.module",
+    "train": "runs.training",
+}
 
-__all__ = ["Microcircuit", "ModuleError", "RunSpecification", "TrainingResult", "install", "train"]
+__all__ = sorted(_PLACES)  # noqa: PLE0605, it is a list
+
+if TYPE_CHECKING:
+    from .kernel.module import ModuleError as ModuleError
+    from .kernel.module import install as install
+    from .networks.microcircuit import Microcircuit as Microcircuit
+    from .runs.specification import RunSpecification as RunSpecification
+    from .runs.summary import TrainingResult as TrainingResult
+    from .runs.training import train as train
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
+    value = getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,20 +15,20 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__
-from .checkpoint import load_checkpoint
-from .comparison import compare as compare_runs
 from .errors import UserError
 from .kernel.parallel import end_job, end_job_on_exceptions, n_processes, rank
 from .networks import BACKENDS, build_network
 from .networks.backend import DivergenceError
-from .recording import Metrics, RunFolder, default_folder
+from .runs.checkpoint import load_checkpoint
+from .runs.comparison import compare as compare_runs
+from .runs.folder import Metrics, RunFolder, default_folder
+from .runs.specification import RunSpecification, read_toml
+from .runs.summary import TrainingResult
+from .runs.training import evaluate as evaluate_network
+from .runs.training import resume as resume_run
+from .runs.training import train as train_network
 from .settings import merged, suggestion
-from .specification import RunSpecification, read_toml
-from .summary import TrainingResult
 from .tasks import TASKS
-from .training import evaluate as evaluate_network
-from .training import resume as resume_run
-from .training import train as train_network
 from .view.terminal import ComparisonDisplay, TrainingDisplay, comparison_table, doctor_table, result_table
 
 

@@ -40,7 +40,7 @@ from rules import (
 )
 
 from pynest_tools.networks.microcircuit import Microcircuit
-from pynest_tools.specification import RunSpecification
+from pynest_tools.runs.specification import RunSpecification
 from pynest_tools.tasks import Samples
 
 FACTORS = tuple(2.0**-i for i in range(-2, 14))  # learning rates that perturbations may have, of the circuit's

@@ -21,8 +21,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from pynest_tools.specification import RunSpecification, read_toml
-from pynest_tools.training import train, train_seeds
+from pynest_tools.runs.specification import RunSpecification, read_toml
+from pynest_tools.runs.training import train, train_seeds
 from pynest_tools.view.figures import BLUE, GREY, INK, VERMILLION, tidy
 
 HERE = Path(__file__).parent

@@ -24,9 +24,9 @@ from rich.table import Table
 from pynest_tools.networks import build_network
 from pynest_tools.networks.backend import FloatArray
 from pynest_tools.networks.weights import initial_weights
+from pynest_tools.runs.specification import RunSpecification, read_toml, task_name
+from pynest_tools.runs.training import train
 from pynest_tools.settings import merged
-from pynest_tools.specification import RunSpecification, read_toml, task_name
-from pynest_tools.training import train
 from pynest_tools.view.figures import BLUE, GREY, INK, PALE, VERMILLION, tidy
 
 HERE = Path(__file__).parent

@@ -26,8 +26,8 @@ from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.steady import SteadyMicrocircuit
 from pynest_tools.networks.transfer import transfer
 from pynest_tools.networks.weights import self_predicting_weights
+from pynest_tools.runs.specification import read_toml
 from pynest_tools.settings import merged
-from pynest_tools.specification import read_toml
 from pynest_tools.view.figures import BLUE, GREEN, GREY, INK, VERMILLION, tidy
 
 HERE = Path(__file__).parent

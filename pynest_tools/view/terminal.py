@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..recording import Metrics
-from ..specification import RunSpecification
-from ..summary import TrainingResult
+from ..runs.folder import Metrics
+from ..runs.specification import RunSpecification
+from ..runs.summary import TrainingResult
 
 
 class TrainingDisplay:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pynest_tools.checkpoint import load_checkpoint
 from pynest_tools.kernel.nest_probe import probe
-from pynest_tools.recording import RunFolder
+from pynest_tools.runs.checkpoint import load_checkpoint
+from pynest_tools.runs.folder import RunFolder
 
 SHORT = [
     "--set", "network.trial.t_pres=4.0", "--set", "network.trial.t_learn_on=2.0", "--set", "network.trial.t_readout_on=3.0",

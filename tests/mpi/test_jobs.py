@@ -109,7 +109,8 @@ def test_processes_may_be_late(tmp_path):
     script.write_text(
         "import time\n"
         "from pathlib import Path\n"
-        "from pynest_tools import cli, recording\n"
+        "from pynest_tools import cli\n"
+        "from pynest_tools.runs import folder\n"
         "from pynest_tools.kernel import parallel\n"
         "def slowly(path, text, **options):\n"
         "    with path.open('w', **options) as file:\n"
@@ -119,11 +120,11 @@ def test_processes_may_be_late(tmp_path):
         "        file.write(text[10:])\n"
         "Path.write_text = slowly\n"
         "if parallel.rank() == 1:\n"
-        "    read = recording.RunFolder.read_specification\n"
+        "    read = folder.RunFolder.read_specification\n"
         "    def late(self, *arguments):\n"
         "        time.sleep(0.5)\n"
         "        return read(self, *arguments)\n"
-        "    recording.RunFolder.read_specification = late\n"
+        "    folder.RunFolder.read_specification = late\n"
         "cli.main()\n"
     )
     resumed = launch(2, script, "resume", tmp_path / "run", "--epochs", 2)
@@ -171,7 +172,8 @@ def test_an_exception_on_one_process_ends_the_job(tmp_path):
     """With its traceback; the other process waits for it in the middle of the simulation."""
     script = tmp_path / "job.py"
     script.write_text(
-        "from pynest_tools import cli, training\n"
+        "from pynest_tools import cli\n"
+        "from pynest_tools.runs import training\n"
         "from pynest_tools.kernel import parallel\n"
         "report = training._Loop._report\n"
         "def fail(self, epochs):\n"

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pynest_tools.specification import RunSpecification
-from pynest_tools.training import train_seeds
+from pynest_tools.runs.specification import RunSpecification
+from pynest_tools.runs.training import train_seeds
 
 SEEDS = range(1, 6)
 

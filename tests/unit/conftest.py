@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from pynest_tools import cli, training
+from pynest_tools import cli
 from pynest_tools.networks.backend import DivergenceError, TrialResult
+from pynest_tools.runs import training
 
 
 def interrupt(trial):

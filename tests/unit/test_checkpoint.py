@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pynest_tools import checkpoint as module
-from pynest_tools.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from pynest_tools.errors import UserError
 from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.weights import initial_weights
+from pynest_tools.runs import checkpoint as module
+from pynest_tools.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 SIZES = (4, 6, 5, 2)
 

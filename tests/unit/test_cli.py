@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from pynest_tools.cli import main
-from pynest_tools.specification import RunSpecification
+from pynest_tools.runs.specification import RunSpecification
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from pynest_tools.specification import (
+from pynest_tools.runs.specification import (
     Microcircuit,
     NeuronParameters,
     PlasticityParameters,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from pynest_tools.specification import RunSpecification
+from pynest_tools.runs.specification import RunSpecification
 from pynest_tools.tasks import TASKS, Bars, Digits
 
 

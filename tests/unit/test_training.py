@@ -8,12 +8,12 @@ import json
 import numpy as np
 import pytest
 
-from pynest_tools.checkpoint import load_checkpoint
 from pynest_tools.networks.backend import DivergenceError, TrialResult
-from pynest_tools.recording import RunFolder
-from pynest_tools.specification import RunSpecification
-from pynest_tools.summary import summarise
-from pynest_tools.training import TrainingResult, evaluate, resume, train, train_seeds
+from pynest_tools.runs.checkpoint import load_checkpoint
+from pynest_tools.runs.folder import RunFolder
+from pynest_tools.runs.specification import RunSpecification
+from pynest_tools.runs.summary import summarise
+from pynest_tools.runs.training import TrainingResult, evaluate, resume, train, train_seeds
 
 
 def bars(epochs=7, test_interval=3, stop_after=0, **entries):

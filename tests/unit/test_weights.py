@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pynest_tools.networks.weights import initial_weights
-from pynest_tools.specification import InitialWeights, Microcircuit, NeuronParameters, PlasticityParameters
+from pynest_tools.runs.specification import InitialWeights, Microcircuit, NeuronParameters, PlasticityParameters
 
 SIZES = (4, 6, 5, 3)
 

@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UserError
-from .kernel.parallel import n_processes, rank, wait_for_all
-from .networks.backend import FloatArray, Weights
-from .networks.weights import read_arrays, weights_from
+from ..errors import UserError
+from ..kernel.parallel import n_processes, rank, wait_for_all
+from ..networks.backend import FloatArray, Weights
+from ..networks.weights import read_arrays, weights_from
 
 PREFIX = "epoch-"
 PART = "rank-{}.npz"

@@ -11,9 +11,9 @@ import tomlkit
 import tomlkit.exceptions
 from pydantic import Field, ValidationError, model_validator
 
-from .errors import SpecificationError
-from .networks import Backend
-from .networks.microcircuit import (
+from ..errors import SpecificationError
+from ..networks import Backend
+from ..networks.microcircuit import (
     InitialWeights,
     Microcircuit,
     NeuronParameters,
@@ -21,8 +21,8 @@ from .networks.microcircuit import (
     SimulationParameters,
     TrialParameters,
 )
-from .settings import Settings, explain, merged, suggestion, to_toml
-from .tasks import TASKS, AnyTask
+from ..settings import Settings, explain, merged, suggestion, to_toml
+from ..tasks import TASKS, AnyTask
 
 __all__ = [
     "InitialWeights",

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
-from .kernel.parallel import rank, wait_for_all
+from ..errors import UserError
+from ..kernel.parallel import rank, wait_for_all
 from .specification import RunSpecification
 
 Metrics = dict[str, float]

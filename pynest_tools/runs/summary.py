@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__
-from .networks.backend import Weights
-from .recording import Metrics
+from .. import __version__
+from ..networks.backend import Weights
+from .folder import Metrics
 from .specification import RunSpecification
 
 

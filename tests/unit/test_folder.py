@@ -9,8 +9,8 @@ import os
 import pytest
 
 from pynest_tools.errors import UserError
-from pynest_tools.recording import RunFolder, default_folder
-from pynest_tools.specification import RunSpecification
+from pynest_tools.runs.folder import RunFolder, default_folder
+from pynest_tools.runs.specification import RunSpecification
 
 SPEC = RunSpecification.for_task("bars", {"seed": 4})
 

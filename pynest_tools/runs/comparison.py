@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from .recording import Metrics, RunFolder
+from .folder import Metrics, RunFolder
 from .specification import RunSpecification
 from .summary import TrainingResult
 from .training import train

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from .kernel.parallel import rank
-from .networks import NUMPY_BACKENDS, build_network
-from .networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights
-from .networks.weights import initial_weights
-from .recording import Metrics, RunFolder
+from ..kernel.parallel import rank
+from ..networks import NUMPY_BACKENDS, build_network
+from ..networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights
+from ..networks.weights import initial_weights
+from .folder import Metrics, RunFolder
 from .specification import RunSpecification
 from .summary import TrainingResult, summarise
-from .tasks import Samples
+from ..tasks import Samples
 
 Progress = Callable[[float, Metrics], None]
 _Arrays = TypeVar("_Arrays", Samples, TrialResult)
