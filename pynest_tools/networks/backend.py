@@ -68,8 +68,8 @@ class TrialResult(NamedTuple):
 
     Attributes
     ----------
-    output : ndarray, shape (n, n_outputs)
-        Mean somatic potential of the output cells (mV).
+    V_soma : ndarray, shape (n, n_cells)
+        Mean somatic potentials of all cells but inputs: P_1, I_1, P_2, I_2, ..., P_N (mV).
     prediction : ndarray, shape (n, n_outputs)
         Their dendritic prediction v^: the potential they would have without a teacher (mV).
     apical_error : ndarray, shape (n,)
@@ -79,10 +79,15 @@ class TrialResult(NamedTuple):
         mean somatic potentials (1/ms^2).
     """
 
-    output: FloatArray
+    V_soma: FloatArray
     prediction: FloatArray
     apical_error: FloatArray
     interneuron_error: FloatArray
+
+    @property
+    def output(self) -> FloatArray:
+        """Mean somatic potential of the output cells, shape (n, n_outputs) (mV)."""
+        return self.V_soma[..., -self.prediction.shape[-1] :]
 
 
 class Network(Protocol):
@@ -141,8 +146,11 @@ class DivergenceError(RuntimeError):
         What became absurd, and its value with unit.
     trial : int
         Index of the sample within the call of `Network.run`.
+    cell : str
+        Which cell of which layer, such as "cell 3 of P_1".
     """
 
-    def __init__(self, message: str, trial: int) -> None:
+    def __init__(self, message: str, trial: int, cell: str = "") -> None:
         super().__init__(message)
         self.trial = trial
+        self.cell = cell

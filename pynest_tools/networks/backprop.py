@@ -55,7 +55,7 @@ class BackpropNetwork:
         output = np.concatenate(outputs, axis=-2)
         self.simulation_time_s += time.perf_counter() - started
         no_error = np.zeros(output.shape[:-1])
-        return TrialResult(output=output, prediction=output, apical_error=no_error, interneuron_error=no_error)
+        return TrialResult(V_soma=output, prediction=output, apical_error=no_error, interneuron_error=no_error)
 
     def get_weights(self) -> Weights:
         """Present weights (mV ms)."""

@@ -149,7 +149,7 @@ class Layout:
     def result(self, V_soma: FloatArray, V_basal: FloatArray, V_apical: FloatArray) -> TrialResult:
         """What is read out of mean potentials (mV), each of shape (..., n, n_cells)."""
         return TrialResult(
-            output=V_soma[..., self.outputs],
+            V_soma=V_soma,
             prediction=(self.basal_factor * V_basal)[..., self.outputs],
             apical_error=np.mean(np.abs(V_apical[..., self.hidden]), axis=-1),
             interneuron_error=rate_difference(

@@ -69,6 +69,11 @@ class NeuronParameters(Settings):
         description="send the prospective instead of the momentary potential (Haider et al. 2021)",
     )
 
+    @property
+    def g_target_nS(self) -> float:  # noqa: N802
+        """Conductance of the teacher (nS)."""
+        return self.g_nudge
+
 
 class PlasticityParameters(Settings):
     """Learning rates (normalised) and filters of the plastic projections; `down` is static."""
@@ -124,6 +129,13 @@ class TrialParameters(Settings):
 
     t_pres: float = Field(default=50.0, gt=0.0, description="presentation of a sample, ms (thesis)")
     t_learn_on: float = Field(default=10.0, ge=0.0, description="learning acts from here to t_pres, ms")
+    t_target_on: float = Field(default=0.0, ge=0.0, description="the teacher acts from here to t_pres, ms")
+    free_learning: Annotated[tuple[Literal["ip", "pi"], ...], BeforeValidator(_tuple)] = Field(
+        default=(), description="projections that learn before the teacher acts"
+    )
+    t_free_learn_on: float = Field(
+        default=0.0, ge=0.0, description="learning before the teacher acts from here to t_target_on, ms"
+    )
     t_readout_on: float = Field(
         default=35.0, ge=0.0, description="outputs are averaged from here to t_pres, ms (thesis)"
     )

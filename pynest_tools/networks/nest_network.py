@@ -99,7 +99,7 @@ class NestMicrocircuit:
         partners = [self._read_out(layer, "V_soma", n_samples) for layer in self.pyramidal[1:]]
         attenuation = neuron.g_basal / (neuron.g_L + neuron.g_basal)  # v^ of a cell without apical dendrite
         return TrialResult(
-            output=self._read_out(outputs, "V_soma", n_samples),
+            V_soma=self._read_out(outputs, "V_soma", n_samples),
             prediction=attenuation * self._read_out(outputs, "V_basal", n_samples),
             apical_error=np.mean(np.abs(np.concatenate(apical, axis=1)), axis=1),
             interneuron_error=rate_difference(
