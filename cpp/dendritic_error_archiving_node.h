@@ -183,6 +183,9 @@ protected:
     return false;
   }
 
+  //! Refuse a connection to a receptor that does not take such a signal; names those that there are.
+  [[noreturn]] void refuse_receptor( size_t receptor_type, const std::string& signal ) const;
+
   // ---- called by the wrapper templates, in this order -------------------------------------------------------------
 
   //! Called by pre_run_hook().
