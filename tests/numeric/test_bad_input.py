@@ -213,6 +213,15 @@ BAD_CELLS = {
         "trial_duration must be a multiple of the resolution, 0.1 ms, .* got 0.25 ms",
     ),
     "start negative": ({"trial_start": -5.0}, "trial_start must be a multiple of the resolution, 0.1 ms, .* got -5 ms"),
+    "target off the grid": ({"stimulus_start": 1.23}, "stimulus_start must be a multiple of the resolution"),
+    "free phase off the grid": (
+        {"free_learning_stop": 1.23},
+        "free_learning_stop must be a multiple of the resolution",
+    ),
+    "windows": (
+        {"learning_apical": "later"},
+        "pyramidal_neuron: learning_apical must be 'taught', 'free' or 'both', got 'later'",
+    ),
     "stop nan": ({"learning_stop": float("nan")}, "learning_stop must be a multiple of the resolution"),
     "stimulus off the grid": ({"stimulus_duration": 1.23}, "stimulus_duration must be a multiple of the resolution"),
     "read-out too long": ({"readout_stop": 31.0}, "readout_stop must not exceed trial_duration, got 31 ms and 30 ms"),
