@@ -28,7 +28,6 @@ from .runs.training import evaluate as evaluate_network
 from .runs.training import resume as resume_run
 from .runs.training import train as train_network
 from .settings import merged, suggestion
-from .tasks import TASKS
 from .view.terminal import ComparisonDisplay, TrainingDisplay, comparison_table, doctor_table, result_table
 
 
@@ -80,7 +79,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("task", metavar=f"[{'|'.join(TASKS)}]")
+@click.argument("task", metavar="TASK")
 @click.option("--backend", type=click.Choice(BACKENDS), help="What computes the network [spiking].")
 @click.option("--seed", type=int, help="Seed of weights, order of samples, and spikes.")
 @click.option("--epochs", type=int, help="Epochs of training.")
@@ -129,7 +128,7 @@ def resume(folder: Path, epochs: int | None, threads: int | None) -> None:
 
 
 @main.command()
-@click.argument("task", metavar=f"[{'|'.join(TASKS)}]")
+@click.argument("task", metavar="TASK")
 @click.option("--backends", default=",".join(BACKENDS), show_default=True, help="Which to compare.")
 @click.option("--seed", type=int, help="Seed of weights, order of samples, and spikes.")
 @click.option("--epochs", type=int, help="Epochs of training.")

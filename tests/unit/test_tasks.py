@@ -8,7 +8,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from pynest_tools.runs.specification import RunSpecification
-from pynest_tools.tasks import TASKS, Bars, Digits
+from pynest_tools.tasks import BUILT_IN as TASKS
+from pynest_tools.tasks import Bars, Digits
 
 
 @pytest.mark.parametrize("name", TASKS)
