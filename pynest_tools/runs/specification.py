@@ -24,6 +24,7 @@ from ..networks.microcircuit import (
 from ..settings import Settings, explain, merged, to_toml
 from ..tasks import Task, find_task
 from ..tasks.protocol import default_run_of
+from .schedule import Decay, Schedules
 
 __all__ = [
     "InitialWeights",
@@ -42,16 +43,25 @@ DEFAULT_HIDDEN = [30]  # cells of the hidden layer, if neither user nor task say
 
 
 class TrainingParameters(Settings):
-    """How long to train, and how often to test."""
+    """How long to train, how often to test, and what changes in the course of it."""
 
     epochs: int = Field(default=200, ge=0, description="epochs of training")
     test_interval: int = Field(default=10, ge=1, description="epochs between two tests (thesis)")
+    test_every: int = Field(default=0, ge=0, description="samples between two tests instead; 0: test_interval counts")
+    test_samples: int = Field(
+        default=0, ge=0, description="samples of a test during training, always the same ones; 0: the whole validation set"
+    )
     stop_after: int = Field(
         default=0, ge=0, description="end early after so many tests in a row at 100 %; 0: train all epochs"
+    )
+    patience: int = Field(
+        default=0, ge=0, description="end early after so many tests without a new best one, and keep that; 0: train all epochs"
     )
     batch_size: int = Field(
         default=1, ge=1, description="samples learned side by side, their changes summed (ode, steady, backprop)"
     )
+    schedule: Schedules = Field(default=Schedules(), description="course of the learning rates, from test to test")
+    decay: Decay = Field(default=Decay(), description="decay of the weights, from test to test")
 
 
 class RunSpecification(Settings):
@@ -95,6 +105,27 @@ class RunSpecification(Settings):
                 f"training.batch_size = {size} presents samples side by side, so that none can follow on another: "
                 f'network.trial.between must be "reset", got "{self.network.trial.between}"'
             )
+        return self
+
+    @model_validator(mode="after")
+    def _schedules_fit_layers(self) -> RunSpecification:
+        for name, schedule in self.training.schedule:
+            layers = self.network.n_hidden + (name == "up")
+            if len(schedule.warmup) not in (1, layers):
+                raise ValueError(
+                    f"training.schedule.{name}.warmup has {len(schedule.warmup)} values, but sizes {list(self.network.sizes)} need "
+                    f"{layers}; give one for each layer, or a single one for all"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_choose_by(self) -> RunSpecification:
+        for name in ("stop_after", "patience", "test_samples"):
+            if getattr(self.training, name) > 0 and not hasattr(self.task, "validation_set"):
+                raise ValueError(
+                    f"training.{name} needs a validation set, which task {self.task.name} lacks: the test set decides nothing; "
+                    "give the task a validation_set()"
+                )
         return self
 
     @classmethod
@@ -146,8 +177,8 @@ class RunSpecification(Settings):
             If the file cannot be read, is no TOML, names no task, or describes no possible run.
         """
         entries = read_toml(path)
-        name = task_name(entries)
         try:
+            name = task_name(entries)
             if task is not None and task.name != name:
                 raise SpecificationError(f"the run is of task {name!r}, not of {task.name!r}")
             return cls.for_task(task or name, entries)
