@@ -345,9 +345,9 @@ def _present(network: Network, samples: Samples, *, learn: bool) -> Iterator[Tri
 
 def _gather(parts: Iterable[TrialResult]) -> TrialResult:
     """Results of chunks, put together again."""
-    output, prediction, apical_error, interneuron_error = zip(*parts, strict=True)
+    V_soma, prediction, apical_error, interneuron_error = zip(*parts, strict=True)
     return TrialResult(
-        np.concatenate(output, axis=-2),
+        np.concatenate(V_soma, axis=-2),
         np.concatenate(prediction, axis=-2),
         np.concatenate(apical_error, axis=-1),
         np.concatenate(interneuron_error, axis=-1),
