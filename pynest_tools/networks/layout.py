@@ -72,14 +72,10 @@ class Layout:
     """
 
     def __init__(self, circuit: Microcircuit) -> None:
-        sizes, neuron = circuit.sizes, circuit.neuron
+        sizes, neuron, layers = circuit.sizes, circuit.neuron, circuit.layers
         self.neuron = neuron
-        self.pyramidal = [slice(0, sizes[1])]
-        self.interneurons: list[slice] = []
-        for n in sizes[2:]:
-            start = self.pyramidal[-1].stop
-            self.interneurons.append(slice(start, start + n))
-            self.pyramidal.append(slice(start + n, start + 2 * n))
+        self.pyramidal = [layers[f"P_{k}"] for k in range(1, len(sizes))]
+        self.interneurons = [layers[f"I_{k}"] for k in range(1, len(sizes) - 1)]
         self.outputs = self.pyramidal[-1]
         self.hidden = np.concatenate([np.arange(layer.start, layer.stop) for layer in self.pyramidal[:-1]])
         self.partners = np.concatenate([np.arange(layer.start, layer.stop) for layer in self.pyramidal[1:]])
@@ -149,7 +145,7 @@ class Layout:
     def result(self, V_soma: FloatArray, V_basal: FloatArray, V_apical: FloatArray) -> TrialResult:
         """What is read out of mean potentials (mV), each of shape (..., n, n_cells)."""
         return TrialResult(
-            output=V_soma[..., self.outputs],
+            V_soma=V_soma,
             prediction=(self.basal_factor * V_basal)[..., self.outputs],
             apical_error=np.mean(np.abs(V_apical[..., self.hidden]), axis=-1),
             interneuron_error=rate_difference(

@@ -93,14 +93,14 @@ class NestMicrocircuit:
             raise DivergenceError(str(error), int(trial[1])) from error
         finally:
             self.simulation_time_s += time.perf_counter() - started
-        outputs = self.pyramidal[-1]
         apical = [self._read_out(layer, "V_apical", n_samples) for layer in self.pyramidal[:-1]]
         interneurons = [self._read_out(layer, "V_soma", n_samples) for layer in self.interneurons]
-        partners = [self._read_out(layer, "V_soma", n_samples) for layer in self.pyramidal[1:]]
+        first, *partners = [self._read_out(layer, "V_soma", n_samples) for layer in self.pyramidal]
+        in_order = [first, *(part for both in zip(interneurons, partners, strict=True) for part in both)]
         attenuation = neuron.g_basal / (neuron.g_L + neuron.g_basal)  # v^ of a cell without apical dendrite
         return TrialResult(
-            output=self._read_out(outputs, "V_soma", n_samples),
-            prediction=attenuation * self._read_out(outputs, "V_basal", n_samples),
+            V_soma=np.concatenate(in_order, axis=1),
+            prediction=attenuation * self._read_out(self.pyramidal[-1], "V_basal", n_samples),
             apical_error=np.mean(np.abs(np.concatenate(apical, axis=1)), axis=1),
             interneuron_error=rate_difference(
                 np.concatenate(interneurons, axis=1), np.concatenate(partners, axis=1), neuron

@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .backend import DivergenceError, FloatArray, TrialResult, Weights
+from .backend import FloatArray, TrialResult, Weights, refuse_potentials
 from .layout import Layout
 from .microcircuit import Microcircuit
 from .transfer import transfer
 
 BASAL, APICAL = 0, 1
-MAX_POTENTIAL = 1000.0  # mV; no membrane reaches 1 V, and the cells in NEST refuse more, too
 
 
 class _Shares(NamedTuple):
@@ -148,7 +147,7 @@ class OdeMicrocircuit:
         silence, no_drive, shares = np.zeros_like(stimuli), np.zeros_like(drive), self._shares(interneurons_only)
         for _ in range(self._steps(trial.t_relax)):
             self._step(silence, no_drive, shares, learns=False)
-        self._refuse_divergence(first)
+        refuse_potentials(self.circuit, np.abs(self._V_soma), first)
         V_basal, V_apical = V_dendrites / (t_pres - readout_on)
         return V_soma / (t_pres - readout_on), V_basal, V_apical
 
@@ -245,17 +244,6 @@ class OdeMicrocircuit:
             self._change(self._E * self._eta_h)
             self._E[...] = 0.0
             self._pending = False
-
-    def _refuse_divergence(self, first: int) -> None:
-        largest = np.max(np.abs(self._V_soma), axis=(0, 2))
-        absurd = ~(largest <= MAX_POTENTIAL)
-        if np.any(absurd):
-            sample = int(np.argmax(absurd))
-            raise DivergenceError(
-                f"the network diverges: a somatic potential became {largest[sample]:.4g} mV; "
-                "lower the learning rates or the weights of the feedback",
-                first + sample,
-            )
 
 
 def _decay(h: float, tau: float) -> float:

@@ -29,5 +29,5 @@ class RateMicrocircuit(NestMicrocircuit):
     psi = eta_basal = eta_apical = 1.0
 
     def __init__(self, circuit: Microcircuit, weights: Weights, seed: int = 1) -> None:
-        self.cell_parameters = circuit.neuron.model_dump(exclude={"psi", "t_ref"})
+        self.cell_parameters = circuit.neuron.model_dump(exclude={"psi", "t_ref", "g_target"})
         super().__init__(circuit, weights, seed)

@@ -96,7 +96,7 @@ def test_test_loss_is_of_the_output_and_train_loss_of_the_prediction(networks):
     def run(stimuli, targets, *, learn):
         ones = np.ones((len(stimuli), 3))
         return TrialResult(
-            output=2.0 * ones,
+            V_soma=2.0 * ones,
             prediction=3.0 * ones,
             apical_error=np.full(len(stimuli), 0.25),
             interneuron_error=np.full(len(stimuli), 0.5),
