@@ -93,7 +93,12 @@ class RunSpecification(Settings):
         return self
 
     @model_validator(mode="after")
-    def _batch_fits_backend(self) -> RunSpecification:
+    def _backend_can(self) -> RunSpecification:
+        if self.backend == "spiking" and self.network.plasticity.tau_s == 0.0:
+            raise ValueError(
+                "network.plasticity.tau_s must be positive with spikes, got 0.0 ms: a spike without a trace meets no "
+                'error; or use backend = "rate"'
+            )
         size = self.training.batch_size
         if size > 1 and self.backend in ("spiking", "rate"):
             raise ValueError(

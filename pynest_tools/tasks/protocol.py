@@ -27,7 +27,7 @@ class Task(Protocol):
     - ``kind = "regression"``: what counts is how far outputs are from their targets, not which one is largest;
     - ``validation_set()``: samples by which models are chosen and runs end early, since the test set decides nothing. Without it the
       course of a run is told on the test set, and there is nothing to choose by;
-    - ``default_run()``: entries of a `RunSpecification` that suit it, such as ``{"network": {"hidden": [20]}, "training": {"epochs": 5}}``;
+    - ``default_run()``: entries of a `RunSpecification` that suit it, such as ``{"network": {"hidden": [20]}}``;
     - ``baselines()``: yardsticks by name, each with its score (accuracy or R²) on ``"validation"`` and ``"test"``;
     - ``decode(potentials)``: what outputs of shape (n, n_outputs) (mV) mean, in the data's own labels or units;
     - ``target_names``: a name with unit for each output, for errors of a regression that are told one by one;
@@ -43,7 +43,10 @@ class Task(Protocol):
         Number of input cells and of output cells.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Under which it is known."""
+        ...
 
     @property
     def n_inputs(self) -> int:
