@@ -35,6 +35,7 @@ from .view.terminal import (
     comparison_table,
     doctor_table,
     evaluation_table,
+    rates_text,
     remarks,
     result_table,
 )
@@ -240,7 +241,7 @@ def evaluate(folder: Path, data: str | None, target: str | None, best: bool, see
     samples = None if data is None else _samples(run, data, target)
     results = run.evaluate(samples, best=best, seeds=range(seed, seed + repeats))
     told = f"{'test set' if data is None else data}, {'best' if best else 'last'} weights"
-    told += f", {repeats} evaluations" if repeats > 1 else ""
+    told += f", mean of {repeats}" if repeats > 1 else ""
     for own_seed, metrics in enumerate(results, start=seed):
         record = {"data": data or "test set", "weights": "best" if best else "last", "seed": own_seed, **metrics}
         run.folder.append(run.folder.evaluations, record)
@@ -397,6 +398,8 @@ def _conclude(console: Console, folder: RunFolder, spec: RunSpecification, resul
     """Draw and print what a run reached; raises _Failure or _Interruption if it has not ended well."""
     _save_figures(folder, spec, result)
     console.print(result_table(result))
+    if result.records:
+        console.print(rates_text(result.records[-1]), soft_wrap=True)
     _tell(console, remarks(spec, result))
     console.print(f"Kept in {folder.path}/, figures in {folder.figures}/", soft_wrap=True)
     if result.diverged is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -199,7 +200,9 @@ class RunFolder:
         """Write the results in one step, so that no reader ever sees half of them."""
         if rank() > 0:
             return
-        _write_in_one_step(self.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+        text = json.dumps(summary, indent=2, allow_nan=False)
+        rows = re.sub(r"\[[\d\s,.]*\]", lambda row: re.sub(r"\s+", "", row[0]).replace(",", ", "), text)  # of numbers, in one line
+        _write_in_one_step(self.summary, rows + "\n")
 
 
 def _write_in_one_step(path: Path, text: str) -> None:

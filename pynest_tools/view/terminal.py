@@ -149,29 +149,33 @@ def comparison_table(results: Mapping[str, TrainingResult], baselines: Mapping[s
 def result_table(result: TrainingResult) -> Table:
     """What a run reached, with the baselines beside it, and which set each number is on."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+    for _ in range(3):
+        table.add_column(no_wrap=True)
     if result.test is not None:
         _add_scores(table, "test", result.test, f"test set, {result.tested_weights} weights")
         for name, scores in result.baselines.items():
             table.add_row(f"  {name}", _baseline(result.test, scores["test"]), "test set, for comparison")
     if result.records and result.tested_on == "validation":
-        _add_scores(table, "validation", result.last, f"validation set, after epoch {result.epochs:.4g}")
+        _add_scores(table, "validation", result.last, f"validation set, epoch {result.epochs:.4g}")
         best = result.best
         if best is not None and best < len(result.records) - 1:
             record = result.records[best]
-            told = f"validation set, after epoch {record['epoch']:.4g}; chosen on it"
+            told = f"chosen on the validation set, epoch {record['epoch']:.4g}"
             table.add_row("  best", _score(of_set(record, "validation")), told)
     elif result.records and result.test is None:
         _add_scores(table, "test", result.last, f"test set, after epoch {result.epochs:.4g}")
     stable = result.stable_from_epoch
     if stable is not None:
-        table.add_row("stable from epoch", f"{stable:.4g}", f"every test on the {result.tested_on} set since at 100 %")
+        table.add_row("stable from epoch", f"{stable:.4g}", f"all since at 100 %, {result.tested_on} set")
     table.add_row("epochs", f"{result.epochs:.4g}", f"in {result.wall_s:.1f} s")
-    if result.records:
-        rates = result.records[-1]["rate_mean"]
-        told = "  ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
-        table.add_row("mean rate (Hz)", told, "of a member of a cell's population, by layer")
     table.add_row("share of Python", f"{result.python_share:.1%}", "of the wall time")
     return table
+
+
+def rates_text(record: Mapping[str, Any]) -> str:
+    """Mean rates of all layers in a test."""
+    told = ", ".join(f"{name} {rate:.0f}" for name, rate in record["rate_mean"].items())
+    return f"Mean rates of a member of a cell's population (Hz): {told}"
 
 
 def _add_scores(table: Table, name: str, metrics: Mapping[str, Any], told: str) -> None:
