@@ -102,7 +102,10 @@ class OdeMicrocircuit:
         finally:
             self.simulation_time_s += time.perf_counter() - started
         means = [np.concatenate(part, axis=1) for part in zip(*parts, strict=True)]
-        return self._layout.result(*(mean if self._is_stack else mean[0] for mean in means))
+        V_soma, V_basal, V_apical = means if self._is_stack else (mean[0] for mean in means)
+        layout = self._layout
+        prediction = (layout.basal_factor * V_basal)[..., layout.outputs]
+        return layout.result(V_soma, prediction, V_apical[..., layout.hidden])
 
     def get_weights(self) -> Weights:
         """Present weights (mV ms), of the shape in which they were given."""
