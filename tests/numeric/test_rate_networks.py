@@ -194,7 +194,9 @@ def test_the_continuous_network_stops_when_it_diverges():
     circuit = circuit_of((4, 6, 2), trial=SHORT, weights={"self_predicting": False})
     weights = weights_of(circuit)
     grown = Weights(weights.up, weights.ip, weights.pi, [1e3 * abs(m) for m in weights.down])
-    with pytest.raises(DivergenceError, match=r"a somatic potential became .* mV; lower the learning rates") as error:
+    with pytest.raises(
+        DivergenceError, match=r"cell \d of [PI]_\d: a somatic potential became .* mV, but .*; lower"
+    ) as error:
         OdeMicrocircuit(circuit, grown).run(np.stack([np.zeros(4), np.ones(4)]), np.ones((2, 2)), learn=True)
     assert error.value.trial == 0
 
