@@ -225,7 +225,7 @@ def refuse_potentials(circuit: Microcircuit, potentials: FloatArray, first: int)
     cell = int(np.argmax(np.nan_to_num(largest[sample], nan=np.inf, posinf=np.inf)))
     value = largest[sample, cell]
     raise DivergenceError(
-        f"the network diverges: a somatic potential became {value:.4g} mV, but no membrane can be {MAX_POTENTIAL:g} mV from rest; "
+        f"a somatic potential became {value:.4g} mV, but no membrane can be {MAX_POTENTIAL:g} mV from rest; "
         "lower the learning rates or the weights of the feedback",
         first + sample,
         cell_name(circuit, cell),
