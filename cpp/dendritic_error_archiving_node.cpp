@@ -22,6 +22,19 @@ namespace nest
 namespace
 {
 
+//! NEST's UnknownReceptorType, which PyNEST knows by its name, with another text.
+class UnknownReceptor : public KernelException
+{
+public:
+  using KernelException::KernelException;
+
+  std::string
+  exception_name() const override
+  {
+    return "UnknownReceptorType";
+  }
+};
+
 const std::array< std::string, 3 > readout_names = { "readout_V_soma", "readout_V_basal", "readout_V_apical" };
 
 //! Steps that an event may be ahead of, or behind, the neuron.
@@ -130,6 +143,21 @@ DendriticErrorArchivingNode::require_error_( const size_t port, const std::strin
       synapse,
       get_name() ) );
   }
+}
+
+void
+DendriticErrorArchivingNode::refuse_receptor( const size_t receptor_type, const std::string& signal ) const
+{
+  throw UnknownReceptor( String::compose(
+    "receptor_type %1 of %2 takes no %3: spikes and rates go to soma = %4, basal = %5 or apical = %6, potentials "
+    "(rate_connection_delayed) to nudge = %7, currents and recorders to 0, which is the default",
+    receptor_type,
+    get_name(),
+    signal,
+    static_cast< size_t >( SOMA_RECEPTOR ),
+    static_cast< size_t >( BASAL_RECEPTOR ),
+    static_cast< size_t >( APICAL_RECEPTOR ),
+    static_cast< size_t >( NUDGE_RECEPTOR ) ) );
 }
 
 void
@@ -334,7 +362,7 @@ DendriticErrorArchivingNode::handles_test_event( DelayedRateConnectionEvent&, co
 {
   if ( receptor_type != NUDGE_RECEPTOR )
   {
-    throw UnknownReceptorType( receptor_type, get_name() );
+    refuse_receptor( receptor_type, "potentials" );
   }
   nudge_.expect();
   return receptor_type;
@@ -345,7 +373,7 @@ DendriticErrorArchivingNode::handles_test_event( SICEvent&, const size_t recepto
 {
   if ( receptor_type < SOMA_RECEPTOR or receptor_type > APICAL_RECEPTOR )
   {
-    throw UnknownReceptorType( receptor_type, get_name() );
+    refuse_receptor( receptor_type, "rates" );
   }
   const size_t port = receptor_type - SOMA_RECEPTOR;
   compartments_[ port ].rates.expect();

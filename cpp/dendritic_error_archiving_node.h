@@ -31,7 +31,7 @@ namespace nest
  * Base class of the neurons written in NESTML. It does for them what NESTML cannot:
  *
  * - keeps the course of trials (trial_clock.h) and tells the neuron when to return to rest,
- * - archives the dendritic errors for the plastic synapses (error_archive.h), gated by the learning window,
+ * - archives the dendritic errors for the plastic synapses (error_archive.h), gated by the learning windows,
  * - receives spikes, sums them for each step, and sends those of the cell,
  * - sends the prospective potential V_prospective to partner cells (rate_connection_delayed) and the rate, without noise, to
  *   dendrites (sic_connection), and receives both, for any min_delay,
@@ -183,6 +183,9 @@ protected:
     return false;
   }
 
+  //! Refuse a connection to a receptor that does not take such a signal; names those that there are.
+  [[noreturn]] void refuse_receptor( size_t receptor_type, const std::string& signal ) const;
+
   // ---- called by the wrapper templates, in this order -------------------------------------------------------------
 
   //! Called by pre_run_hook().
@@ -247,12 +250,13 @@ protected:
                                                                          : SignalBuffer::none;
   }
 
-  //! Keep the error of the compartment at this port, at the end of the step; 0 outside of the learning window.
+  //! Keep the error of the compartment at this port, at the end of the step; 0 outside of its learning windows.
   void
   archive_error( const size_t port, const double error )
   {
     Compartment& c = compartments_[ port ];
-    const double gated = clock_.learns( now_ ) ? error : 0.0;
+    const bool learns = port == APICAL_PORT ? clock_.apical_learns( now_ ) : clock_.basal_learns( now_ );
+    const double gated = learns ? error : 0.0;
     if ( c.archive.ready() )
     {
       c.archive.archive( gated );

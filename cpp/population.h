@@ -17,6 +17,36 @@
 namespace nest
 {
 
+/* BeginUserDocs: neuron, population
+
+Short description
++++++++++++++++++
+
+Population of psi cells with one potential, whose spikes of a step travel as one event
+
+Description
++++++++++++
+
+pyramidal_population is pyramidal_neuron, and stimulus_population is stimulus_neuron, with the same parameters, potentials and
+spikes. A cell of either kind that emits spikes with intensity :math:`\psi \phi` stands for :math:`\psi` neurons that share their input.
+Here all spikes of a step leave as one event that carries their number, so that a step costs at most one event per synapse,
+however many spikes it has.
+
+Targets are pyramidal_neuron, pyramidal_population and recorders; synapses are static_synapse, dendritic_error_synapse and
+dendritic_error_psp_synapse. A spike_recorder gets every spike. There is no refractory time: t_ref is 0.
+
+Parameters
+++++++++++
+
+Those of pyramidal_neuron and stimulus_neuron.
+
+See also
+++++++++
+
+pyramidal_neuron, stimulus_neuron, dendritic_error_synapse
+
+EndUserDocs */
+
 /**
  * Population of psi cells with one potential: the neuron model NeuronT, whose spikes of a step travel as one event.
  *

@@ -6,6 +6,8 @@
 
 #include "trial_clock.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "compose.hpp"
@@ -38,6 +40,26 @@ read_time( const Dictionary& d, const std::string& model, const std::string& key
   steps = std::isfinite( exact ) ? std::lround( exact ) : never;
 }
 
+//! Of TrialClock::Windows, from 1 on.
+const std::array< std::string, 3 > window_names = { "taught", "free", "both" };
+
+//! Read in which windows a dendrite learns, if it is given.
+void
+read_windows( const Dictionary& d, const std::string& model, const std::string& key, TrialClock::Windows& windows )
+{
+  std::string name;
+  if ( not d.update_value( key, name ) )
+  {
+    return;
+  }
+  const auto found = std::find( window_names.begin(), window_names.end(), name );
+  if ( found == window_names.end() )
+  {
+    throw BadProperty( String::compose( "%1: %2 must be 'taught', 'free' or 'both', got '%3'", model, key, name ) );
+  }
+  windows = static_cast< TrialClock::Windows >( found - window_names.begin() + 1 );
+}
+
 double
 milliseconds( const long steps, const long never )
 {
@@ -52,10 +74,15 @@ TrialClock::get_status( Dictionary& d ) const
   d[ "trial_start" ] = milliseconds( start_, never_ );
   d[ "trial_duration" ] = milliseconds( period_, never_ );
   d[ "trial_reset" ] = reset_;
+  d[ "stimulus_start" ] = milliseconds( stimulus_start_, never_ );
   d[ "stimulus_duration" ] = milliseconds( stimulus_.stop, never_ );
   d[ "learning" ] = learning_;
   d[ "learning_start" ] = milliseconds( learning_window_.start, never_ );
   d[ "learning_stop" ] = milliseconds( learning_window_.stop, never_ );
+  d[ "free_learning_start" ] = milliseconds( free_learning_window_.start, never_ );
+  d[ "free_learning_stop" ] = milliseconds( free_learning_window_.stop, never_ );
+  d[ "learning_basal" ] = window_names[ basal_ - 1 ];
+  d[ "learning_apical" ] = window_names[ apical_ - 1 ];
   d[ "readout_start" ] = milliseconds( readout_.start, never_ );
   d[ "readout_stop" ] = milliseconds( readout_.stop, never_ );
 }
@@ -67,9 +94,14 @@ TrialClock::set_status( const Dictionary& d, const std::string& model )
   const auto read = [ & ]( const std::string& key, long& steps ) { read_time( d, model, key, never_, steps ); };
   read( "trial_start", changed.start_ );
   read( "trial_duration", changed.period_ );
+  read( "stimulus_start", changed.stimulus_start_ );
   read( "stimulus_duration", changed.stimulus_.stop );
   read( "learning_start", changed.learning_window_.start );
   read( "learning_stop", changed.learning_window_.stop );
+  read( "free_learning_start", changed.free_learning_window_.start );
+  read( "free_learning_stop", changed.free_learning_window_.stop );
+  read_windows( d, model, "learning_basal", changed.basal_ );
+  read_windows( d, model, "learning_apical", changed.apical_ );
   read( "readout_start", changed.readout_.start );
   read( "readout_stop", changed.readout_.stop );
   d.update_value( "trial_reset", changed.reset_ );

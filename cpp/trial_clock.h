@@ -21,10 +21,20 @@ namespace nest
  * relative to the onset of the trial; a step belongs to a window if it begins in it.
  *
  * With trial_duration = 0 there is one trial that does not end.
+ *
+ * A dendrite learns in the window of learning, in that of free_learning, which is meant for the time before a teacher acts, or in both.
  */
 class TrialClock
 {
 public:
+  //! Windows in which a dendrite learns.
+  enum Windows
+  {
+    TAUGHT = 1,
+    FREE = 2,
+    BOTH = TAUGHT | FREE
+  };
+
   void get_status( Dictionary& d ) const;
 
   //! Throws BadProperty, and changes nothing, if a time is negative or no multiple of the resolution.
@@ -71,13 +81,19 @@ public:
   bool
   stimulates( const long now ) const
   {
-    return stimulus_.contains( phase( now ) ) and trial_ >= 0;
+    return trial_ >= 0 and stimulus_.contains( phase( now ) - stimulus_start_ );
   }
 
   bool
-  learns( const long now ) const
+  basal_learns( const long now ) const
   {
-    return learning_ and learning_window_.contains( phase( now ) ) and trial_ >= 0;
+    return learns_( now, basal_ );
+  }
+
+  bool
+  apical_learns( const long now ) const
+  {
+    return learns_( now, apical_ );
   }
 
   bool
@@ -109,12 +125,24 @@ private:
     }
   };
 
+  bool
+  learns_( const long now, const Windows windows ) const
+  {
+    return learning_ and trial_ >= 0
+      and ( ( ( windows & TAUGHT ) and learning_window_.contains( phase( now ) ) )
+        or ( ( windows & FREE ) and free_learning_window_.contains( phase( now ) ) ) );
+  }
+
   long start_ = 0;                          //!< onset of the first trial (steps)
   long period_ = 0;                         //!< from onset to onset (steps); 0: a single endless trial
   bool reset_ = false;                      //!< whether everything is at rest at every onset
   bool learning_ = true;                    //!< whether errors are archived at all
-  Window stimulus_ = { 0, never_ };         //!< when a stimulus is shown (steps)
+  long stimulus_start_ = 0;                 //!< from here a stimulus is shown (steps)
+  Window stimulus_ = { 0, never_ };         //!< how long it is, counted from there (steps)
   Window learning_window_ = { 0, never_ };  //!< when errors are archived (steps)
+  Window free_learning_window_ = { 0, 0 };  //!< the other window (steps)
+  Windows basal_ = TAUGHT;                  //!< in which the basal dendrite learns
+  Windows apical_ = TAUGHT;                 //!< in which the apical dendrite learns
   Window readout_ = { 0, 0 };               //!< over which potentials are averaged (steps)
 
   long trial_ = -1;      //!< number of the present trial

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from .model_help import offer_model_help
 from .parallel import end_job_on_exceptions
 
 LIBRARY_NAME = "pyramidalmodule.so"
@@ -79,8 +80,8 @@ def import_nest() -> Any:
 def install() -> None:
     """Load pyramidalmodule into NEST, so that its models can be created.
 
-    May be called any number of times; call it again after ``nest.ResetKernel()``, which unloads the module. Of several MPI
-    processes, one that fails with an exception ends all of them from now on.
+    May be called any number of times; call it again after ``nest.ResetKernel()``, which unloads the module. From now on
+    ``nest.help`` knows the models, and of several MPI processes, one that fails with an exception ends all of them.
 
     Raises
     ------
@@ -90,6 +91,7 @@ def install() -> None:
     """
     nest = import_nest()
     end_job_on_exceptions()
+    offer_model_help(library_path)
     if "pyramidal_neuron" in nest.node_models:
         return
     path = library_path()

@@ -15,10 +15,13 @@ from ..errors import UserError
 from ..kernel.module import import_nest, install
 from ..kernel.parallel import n_processes, sum_over_processes
 from .backend import DivergenceError, FloatArray, TrialResult, Weights
+from .layout import Layout
 from .microcircuit import Microcircuit
-from .transfer import rate_difference
 
 SOMA, BASAL, APICAL, NUDGE = 1, 2, 3, 4  # receptor types of the pyramidal cells
+MEANS = ("readout_V_soma", "readout_V_basal", "readout_V_apical")
+#: What a cell says when it diverges: its number, its potential (mV), the trial.
+DIVERGENCE = re.compile(r"the prospective potential of \w+ (\d+) became (\S+) mV in trial (\d+)")
 
 
 class NestMicrocircuit:
@@ -81,31 +84,22 @@ class NestMicrocircuit:
     def run(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> TrialResult:
         """Present samples one after the other; see `Network.run`."""
         n_samples = len(stimuli)
-        neuron = self.circuit.neuron
         duration = self._schedule(stimuli, targets, learn=learn)
         started = time.perf_counter()
         try:
             self._nest.Simulate(n_samples * duration)
         except self._nest.NESTError as error:
-            trial = re.search(r"the network diverges.* in trial (\d+)", str(error))
-            if trial is None:
+            found = DIVERGENCE.search(str(error))
+            if found is None:
                 raise
-            raise DivergenceError(str(error), int(trial[1])) from error
+            message = (
+                f"the network diverges: a prospective potential became {found[2]} mV; "
+                "lower the learning rates or the weights of the feedback"
+            )
+            raise DivergenceError(message, int(found[3]), self._name_of(int(found[1]))) from error
         finally:
             self.simulation_time_s += time.perf_counter() - started
-        apical = [self._read_out(layer, "V_apical", n_samples) for layer in self.pyramidal[:-1]]
-        interneurons = [self._read_out(layer, "V_soma", n_samples) for layer in self.interneurons]
-        first, *partners = [self._read_out(layer, "V_soma", n_samples) for layer in self.pyramidal]
-        in_order = [first, *(part for both in zip(interneurons, partners, strict=True) for part in both)]
-        attenuation = neuron.g_basal / (neuron.g_L + neuron.g_basal)  # v^ of a cell without apical dendrite
-        return TrialResult(
-            V_soma=np.concatenate(in_order, axis=1),
-            prediction=attenuation * self._read_out(self.pyramidal[-1], "V_basal", n_samples),
-            apical_error=np.mean(np.abs(np.concatenate(apical, axis=1)), axis=1),
-            interneuron_error=rate_difference(
-                np.concatenate(interneurons, axis=1), np.concatenate(partners, axis=1), neuron
-            ),
-        )
+        return self._layout.result(*self._read_out(n_samples))
 
     def get_weights(self) -> Weights:
         """Present weights (normalised, mV ms)."""
@@ -152,13 +146,25 @@ class NestMicrocircuit:
 
     def _create_cells(self) -> None:
         nest, sizes = self._nest, self.circuit.sizes
-        pyramidal = {**self.cell_parameters}
-        point = pyramidal | {"g_apical": 0.0}
+        free = self.circuit.trial.free_learning
+        point = {**self.cell_parameters, "g_apical": 0.0}
+        hidden = {**self.cell_parameters, "learning_apical": "free" if "pi" in free else "taught"}
+        output = point | {"g_nudge": self.circuit.neuron.g_target_nS}
+        interneuron = point | {"learning_basal": "both" if "ip" in free else "taught"}
         self.inputs = nest.Create(self.input_model, sizes[0], {"psi": self.psi})
-        self.pyramidal = [nest.Create(self.cell_model, n, pyramidal) for n in sizes[1:-1]]
-        self.pyramidal.append(nest.Create(self.cell_model, sizes[-1], point))
-        self.interneurons = [nest.Create(self.cell_model, n, point) for n in sizes[2:]]
+        self.pyramidal = [nest.Create(self.cell_model, n, hidden) for n in sizes[1:-1]]
+        self.pyramidal.append(nest.Create(self.cell_model, sizes[-1], output))
+        self.interneurons = [nest.Create(self.cell_model, n, interneuron) for n in sizes[2:]]
         self.teacher = nest.Create("stimulus_neuron", sizes[-1])
+
+        self._layout = layout = Layout(self.circuit)
+        self._layers = {f"P_{k}": cells for k, cells in enumerate(self.pyramidal, start=1)}
+        self._layers |= {f"I_{k}": cells for k, cells in enumerate(self.interneurons, start=1)}
+        # what stays is asked once: PyNEST has a cell tell everything whenever it is asked for anything
+        self._local_inputs, self._local_teacher = self._local(self.inputs), self._local(self.teacher)
+        self._local_cells, rows = self._local(sum(self._layers.values()))
+        places = [np.arange(layer.start, layer.stop) for layer in (*layout.pyramidal, *layout.interneurons)]
+        self._places = np.concatenate(places)[rows]  # of the local cells in the layout of results
 
     def _connect(self, weights: Weights) -> None:
         circuit = self.circuit
@@ -210,27 +216,41 @@ class NestMicrocircuit:
             "learning": learn,
             "learning_start": trial.t_learn_on,
             "learning_stop": t_pres,
+            "free_learning_start": trial.t_free_learn_on,
+            "free_learning_stop": trial.t_target_on,
             "readout_start": trial.t_readout_on_test if is_test else trial.t_readout_on,
             "readout_stop": t_pres,
         }
-        for cells in (*self.pyramidal, *self.interneurons):
-            local, rows = self._local(cells)
+        if len(self._places) > 0:
+            self._local_cells.set(course)
+        if targets is None:
+            values, lesson = np.full((len(stimuli), len(self.teacher)), np.nan), course
+        else:
+            on = trial.t_target_on
+            values, lesson = targets, {**course, "stimulus_start": on, "stimulus_duration": t_pres - on}
+        for (local, rows), columns, shown in (
+            (self._local_inputs, stimuli.T, course),
+            (self._local_teacher, values.T, lesson),
+        ):
             if len(rows) > 0:
-                local.set(course)
-        values = np.full((len(stimuli), len(self.teacher)), np.nan) if targets is None else targets
-        for cells, columns in ((self.inputs, stimuli.T), (self.teacher, values.T)):
-            local, rows = self._local(cells)
-            if len(rows) > 0:
-                local.set([{**course, "stimulus_values": np.ascontiguousarray(columns[row])} for row in rows])
+                local.set([{**shown, "stimulus_values": np.ascontiguousarray(columns[row])} for row in rows])
         return duration
 
-    def _read_out(self, cells: Any, potential: str, n_samples: int) -> FloatArray:
-        """Means over the read-out windows, shape (n_samples, n_cells) (mV)."""
-        local, rows = self._local(cells)
-        means = np.zeros((len(cells), n_samples))
-        if len(rows) > 0:
-            means[rows] = np.array(local.get(f"readout_{potential}"), dtype=np.float64, ndmin=2)
-        return np.transpose(sum_over_processes(means))
+    def _read_out(self, n_samples: int) -> FloatArray:
+        """Means over the read-out windows of soma, basal and apical dendrite, shape (3, n_samples, n_cells) (mV)."""
+        means = np.zeros((len(MEANS), self._layout.n_cells, n_samples))
+        if len(self._places) > 0:
+            found = self._local_cells.get()  # one name after the other would take as long for each
+            for potential, name in zip(means, MEANS, strict=True):
+                potential[self._places] = np.array(found[name], dtype=np.float64, ndmin=2)
+        return np.ascontiguousarray(sum_over_processes(means).swapaxes(1, 2))
+
+    def _name_of(self, node_id: int) -> str:
+        """Which cell of which layer a node is."""
+        for layer, cells in self._layers.items():
+            if node_id in cells:
+                return f"cell {node_id - cells[0].global_id} of {layer}"
+        return f"node {node_id}"
 
     def _local(self, cells: Any) -> tuple[Any, list[int]]:
         """The cells of this process, and which ones they are among all."""

@@ -15,11 +15,16 @@ def same(a, b):
 
 # ---- connections --------------------------------------------------------------------------------------------------------
 
+#: What is said of a receptor that does not take such a signal.
+RECEPTORS = (
+    r"receptor_type {} of {} takes no {}: spikes and rates go to soma = 1, basal = 2 or apical = 3, potentials "
+    r"\(rate_connection_delayed\) to nudge = 4, currents and recorders to 0, which is the default"
+)
 WRONG_RECEPTORS = {
-    "none": (0, "Receptor type 0 is not available in pyramidal_neuron"),
+    "none": (0, RECEPTORS.format(0, "pyramidal_neuron", "spikes")),
     "soma": (1, "{model} needs a compartment with a dendritic error: connect it to receptor_type 'basal' or 'apical'"),
-    "nudge": (4, "Receptor type 4 is not available in pyramidal_neuron"),
-    "unknown": (7, "Receptor type 7 is not available in pyramidal_neuron"),
+    "nudge": (4, RECEPTORS.format(4, "pyramidal_neuron", "spikes")),
+    "unknown": (7, RECEPTORS.format(7, "pyramidal_neuron", "spikes")),
 }
 
 
@@ -30,6 +35,25 @@ def test_wrong_receptor(nest, model, receptor, message):
     assert cell.receptor_types == {"soma": 1, "basal": 2, "apical": 3, "nudge": 4}
     with pytest.raises(nest.NESTError, match=message.format(model=model)):
         nest.Connect(pre, cell, syn_spec={"synapse_model": model, "receptor_type": receptor})
+    assert nest.num_connections == 0
+
+
+@pytest.mark.parametrize("cell", ["pyramidal_neuron", "pyramidal_population", "pyramidal_rate_neuron"])
+def test_a_forgotten_receptor_names_those_that_there_are(nest, cell):
+    """Spikes, rates, potentials, currents and recorders; PyNEST's class of the error is NEST's own."""
+    target = nest.Create(cell)
+    assert nest.GetDefaults(cell, "receptor_types") == {"soma": 1, "basal": 2, "apical": 3, "nudge": 4}
+    cases = [
+        ("parrot_neuron", {}, 0, "spikes"),
+        ("poisson_generator", {}, 0, "spikes"),
+        ("stimulus_neuron", {"synapse_model": "sic_connection"}, 0, "rates"),
+        ("stimulus_neuron", {"synapse_model": "rate_connection_delayed"}, 0, "potentials"),
+        ("dc_generator", {"receptor_type": 2}, 2, "currents"),
+        ("multimeter", {"receptor_type": 1}, 1, "recorders"),
+    ]
+    for source, spec, receptor, signal in cases:
+        with pytest.raises(nest.NESTErrors.UnknownReceptorType, match=RECEPTORS.format(receptor, cell, signal)):
+            nest.Connect(nest.Create(source), target, syn_spec=spec)
     assert nest.num_connections == 0
 
 
@@ -55,11 +79,11 @@ def test_devices_cannot_be_learned_from(nest, model, device):
 
 
 @pytest.mark.parametrize(
-    ("model", "receptor"), [("rate_connection_delayed", 2), ("sic_connection", 4), ("sic_connection", 0)]
+    ("model", "receptor", "signal"), [("rate_connection_delayed", 2, "potentials"), ("sic_connection", 4, "rates")]
 )
-def test_signals_to_wrong_receptors(nest, model, receptor):
+def test_signals_to_wrong_receptors(nest, model, receptor, signal):
     cells = nest.Create("pyramidal_neuron", 2)
-    with pytest.raises(nest.NESTError, match=f"Receptor type {receptor} is not available in pyramidal_neuron"):
+    with pytest.raises(nest.NESTError, match=RECEPTORS.format(receptor, "pyramidal_neuron", signal)):
         nest.Connect(cells[0], cells[1], syn_spec={"synapse_model": model, "receptor_type": receptor})
 
 
@@ -189,6 +213,15 @@ BAD_CELLS = {
         "trial_duration must be a multiple of the resolution, 0.1 ms, .* got 0.25 ms",
     ),
     "start negative": ({"trial_start": -5.0}, "trial_start must be a multiple of the resolution, 0.1 ms, .* got -5 ms"),
+    "target off the grid": ({"stimulus_start": 1.23}, "stimulus_start must be a multiple of the resolution"),
+    "free phase off the grid": (
+        {"free_learning_stop": 1.23},
+        "free_learning_stop must be a multiple of the resolution",
+    ),
+    "windows": (
+        {"learning_apical": "later"},
+        "pyramidal_neuron: learning_apical must be 'taught', 'free' or 'both', got 'later'",
+    ),
     "stop nan": ({"learning_stop": float("nan")}, "learning_stop must be a multiple of the resolution"),
     "stimulus off the grid": ({"stimulus_duration": 1.23}, "stimulus_duration must be a multiple of the resolution"),
     "read-out too long": ({"readout_stop": 31.0}, "readout_stop must not exceed trial_duration, got 31 ms and 30 ms"),

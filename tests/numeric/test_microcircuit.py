@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The whole circuit: self-prediction, reset, threads, weights in and out."""
 
+import re
+
 import numpy as np
 import pytest
 
+from pynest_tools.networks.backend import DivergenceError
 from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.rate import RateMicrocircuit
 from pynest_tools.networks.spiking import SpikingMicrocircuit
@@ -126,6 +129,55 @@ def test_sample_after_reset_is_that_of_a_fresh_network(nest):
         np.testing.assert_array_equal(alone.output[0], together.output[k])
         np.testing.assert_array_equal(alone.apical_error[0], together.apical_error[k])
     np.testing.assert_array_equal(state(network), after_three)
+
+
+@pytest.mark.parametrize(
+    ("projection", "row", "cell"),
+    [("up", 2, "cell 2 of P_1"), ("ip", 1, "cell 1 of I_1"), ("up_2", 0, "cell 0 of P_2")],
+)
+def test_divergence_names_trial_layer_and_cell(nest, projection, row, cell):
+    circuit = noise_free((3, 4, 2), t_pres=5.0, t_readout_on=4.0)
+    weights = initial_weights(circuit, np.random.default_rng(1))
+    matrix = weights.up[1] if projection == "up_2" else getattr(weights, projection)[0]
+    matrix[row] = 1e4  # mV ms; rates are of the order of 1/ms
+    network = RateMicrocircuit(circuit, weights)
+    with pytest.raises(DivergenceError) as caught:
+        network.run(stimuli(2, circuit), None, learn=False)
+    assert caught.value.cell == cell
+    assert caught.value.trial == 0
+    message = r"the network diverges: a prospective potential became -?[\d.e+]+ mV; lower the learning rates or the weights of .*"
+    assert re.fullmatch(message, str(caught.value))
+
+
+def test_divergence_counts_trials(nest):
+    circuit = noise_free((3, 4, 2), t_pres=5.0, t_readout_on=4.0)
+    network = RateMicrocircuit(circuit, initial_weights(circuit, np.random.default_rng(1)))
+    inputs = stimuli(4, circuit)
+    inputs[2] *= 1e6
+    with pytest.raises(DivergenceError) as caught:
+        network.run(inputs, None, learn=False)
+    assert caught.value.trial == 2
+
+
+@pytest.mark.parametrize("sizes", [(4, 5, 3, 2), (2, 1, 1)])
+@pytest.mark.parametrize("n", [1, 3])
+def test_result_holds_every_cell_in_the_order_of_the_layers(nest, sizes, n):
+    """P_1, I_1, P_2, I_2, ..., P_N; the read-out window is the last step, whose potentials the cells still have."""
+    circuit = noise_free(sizes, t_pres=5.0, t_readout_on=4.9)
+    network = RateMicrocircuit(circuit, initial_weights(circuit, np.random.default_rng(1)))
+    targets = np.full((n, sizes[-1]), 2.0)
+    result = network.run(stimuli(n, circuit), targets, learn=False)
+    first, *later = network.pyramidal
+    order = [first, *(cells for both in zip(network.interneurons, later) for cells in both)]
+    V_soma, V_apical = (np.concatenate([np.atleast_1d(c.get(v)) for c in order]) for v in ("V_soma", "V_apical"))
+    np.testing.assert_array_equal(result.V_soma[-1], V_soma)
+    np.testing.assert_array_equal(result.output[-1], np.atleast_1d(later[-1].V_soma))
+    # v^ of a cell without apical dendrite is 10/13 of v_b; rounding
+    np.testing.assert_allclose(result.prediction[-1], np.atleast_1d(later[-1].V_basal) / 1.3, rtol=1e-15)
+    hidden = np.concatenate([np.atleast_1d(c.V_apical) for c in network.pyramidal[:-1]])
+    np.testing.assert_allclose(result.apical_error[-1], np.mean(np.abs(hidden)), rtol=1e-14)
+    assert result.V_soma.shape == (n, len(V_apical))
+    assert len(np.unique(V_soma)) == len(V_soma)
 
 
 def test_state_is_kept_or_relaxes_on_request(nest):

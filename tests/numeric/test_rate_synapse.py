@@ -186,7 +186,7 @@ def test_wrong_connections(nest):
         nest.NESTError, match="needs a compartment with a dendritic error: connect it to receptor_type 'basal'"
     ):
         nest.Connect(source, cell, syn_spec=spec | {"receptor_type": 1})
-    with pytest.raises(nest.NESTError, match="Receptor type 4 is not available in pyramidal_rate_neuron"):
+    with pytest.raises(nest.NESTError, match=r"receptor_type 4 of pyramidal_rate_neuron takes no rates: .*basal = 2"):
         nest.Connect(source, cell, syn_spec=spec | {"receptor_type": 4})
     target = "needs a target that archives dendritic errors, such as pyramidal_rate_neuron; iaf_psc_alpha does not"
     with pytest.raises(nest.NESTError, match=target):

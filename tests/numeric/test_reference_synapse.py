@@ -12,6 +12,8 @@ CASES = {
     "one endless trial": {},
     "slices of 5 steps": {"min_delay": 5},
     "learning window": TRIAL,
+    "windows of each dendrite": TRIAL
+    | {"free_learning_stop": 2.0, "learning_basal": "both", "learning_apical": "free", "trial_reset": True},
     "resets": TRIAL | {"trial_reset": True},
     "resets within slices": TRIAL | {"trial_reset": True, "min_delay": 5},
     "resets within the delay": {"trial_duration": 1.3, "trial_reset": True, "min_delay": 5, "I_e": 0.1},
