@@ -40,8 +40,8 @@ class Samples:
         x : array_like, shape (n, n_inputs)
             Rates of the input cells (1/ms), not negative; inputs of about 0 to 1 suit the default circuit.
         y : array_like
-            Whole numbers, shape (n,): classes 0, 1, ..., each with an output cell of its own. Other numbers, shape (n,) or (n, n_outputs):
-            potentials that the output cells should reach (mV).
+            Whole numbers, shape (n,): classes 0, 1, ..., each with an output cell of its own. Other numbers, shape (n,) or
+            (n, n_outputs): potentials that the output cells should reach (mV).
         low, high : float
             Targets of an output cell for all other classes and for its own (mV).
 
@@ -74,7 +74,7 @@ class Samples:
     @property
     def labels(self) -> NDArray[np.int64]:
         """Class of each sample, shape (n,): the index of its largest target."""
-        return np.argmax(self.targets, axis=-1)
+        return np.asarray(np.argmax(self.targets, axis=-1))
 
     def take(self, order: Any) -> Samples:
         """The samples at the indices `order` (or in that slice); stimulus and target of a sample move together."""
