@@ -28,6 +28,7 @@ from .runs.training import resume as resume_run
 from .runs.training import train as train_network
 from .settings import merged, suggestion
 from .tasks import Samples, task_names
+from .tasks.files import Raw, read_raw
 from .tasks.protocol import Baselines, baselines_of
 from .view.terminal import (
     ComparisonDisplay,
@@ -229,16 +230,15 @@ def _compare_finished(runs: list[Run], output: Path) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--data", metavar="FILE", help="New raw data instead of the run's test set.")
-@click.option("--target", metavar="COLUMN", help="Column of a CSV file that holds the truth [that of the run].")
 @click.option("--best", is_flag=True, help="The weights of the best test instead of those of the last.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the spikes.")
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Evaluations, each with other spikes."
 )
-def evaluate(folder: Path, data: str | None, target: str | None, best: bool, seed: int, repeats: int) -> None:
+def evaluate(folder: Path, data: str | None, best: bool, seed: int, repeats: int) -> None:
     """Test the weights that a run has kept, on its test set or on new data; the results are kept in the run."""
     run = open_run(folder)
-    samples = None if data is None else _samples(run, data, target)
+    samples = None if data is None else _samples(run, data)
     results = run.evaluate(samples, best=best, seeds=range(seed, seed + repeats))
     told = f"{'test set' if data is None else data}, {'best' if best else 'last'} weights"
     told += f", mean of {repeats}" if repeats > 1 else ""
@@ -252,16 +252,12 @@ def evaluate(folder: Path, data: str | None, target: str | None, best: bool, see
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--data", metavar="FILE", required=True, help="Raw features, of the kind that the run was trained on.")
-@click.option("--target", metavar="COLUMN", help="Column of a CSV file to leave out, if it holds the truth.")
 @click.option("--best", is_flag=True, help="The weights of the best test instead of those of the last.")
 @click.option("--output", type=click.Path(path_type=Path), help="CSV file for the answers [standard output].")
-def predict(folder: Path, data: str, target: str | None, best: bool, output: Path | None) -> None:
+def predict(folder: Path, data: str, best: bool, output: Path | None) -> None:
     """Answers of a trained network to new data, one line a sample."""
-    from .tasks.files import read_raw
-
     run = open_run(folder)
-    x, *_ = read_raw(data, target or _target_of(run) or "")
-    answers = run.predict(x, best=best)
+    answers = run.predict(_raw(run, data).x, best=best)
     header = ",".join(getattr(run.trained.task, "target_names", ()) or ["prediction"])
     lines = [header, *(",".join(map(str, row if answers.ndim > 1 else [row])) for row in answers.tolist())]
     if output is None:
@@ -348,7 +344,7 @@ def _entries(config: Path | None, settings: tuple[str, ...], options: Mapping[st
         entries = merged(entries, _entry(setting))
     for name, value in options.items():
         if value is not None:
-            entries = merged(entries, _nested(OPTIONS[name], _value(value) if name == "hidden" else value))
+            entries = merged(entries, _nested(OPTIONS[name], _value(value) if name in ("hidden", "target") else value))
     return entries
 
 
@@ -377,21 +373,20 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _samples(run: Run, data: str, target: str | None) -> Samples:
+def _raw(run: Run, data: str) -> Raw:
+    """New raw data of the kind that the run has learned."""
+    known = run.preprocessing
+    if known is None:
+        raise UserError(f"the task {run.trained.task.name} makes its own data: it cannot be given others with --data")
+    return read_raw(data, known.target_names, known.feature_names)
+
+
+def _samples(run: Run, data: str) -> Samples:
     """Samples of new raw data, made as those of the run."""
-    from .tasks.files import read_raw
-
-    if run.preprocessing is None:
-        raise UserError(f"the task {run.trained.task.name} makes its own data: evaluate it without --data")
-    x, y, _ = read_raw(data, target or _target_of(run) or "")
-    if y is None:
+    raw = _raw(run, data)
+    if raw.y is None or run.preprocessing is None:
         raise UserError(f"{data} does not say what is true, there is only x: pyramidal predict tells the answers")
-    return run.preprocessing.samples(x, y)
-
-
-def _target_of(run: Run) -> Any:
-    """Columns of a CSV file that the run has learned."""
-    return read_toml(run.folder.config)["task"].get("target")
+    return run.preprocessing.samples(raw.x, raw.y)
 
 
 def _conclude(console: Console, folder: RunFolder, spec: RunSpecification, result: TrainingResult) -> None:

@@ -84,7 +84,9 @@ def _locate(
             path[-1] += f"[{part}]"
             continue
         tagged = [m for m in inside if "name" in m.model_fields and m.model_fields["name"].default == part]
-        if tagged:  # pydantic inserts the tag of a discriminated union, which is no key
+        if (
+            tagged and part not in inside[0].model_fields
+        ):  # pydantic inserts the tag of a discriminated union, which is no key
             inside = (tagged[0],)
             continue
         owner = inside[0]

@@ -10,13 +10,14 @@ from typing import Any
 from ..errors import UserError
 from ..settings import suggestion
 from .bars import Bars
+from .data import Data
 from .digits import Digits
 from .protocol import Task
 from .samples import Samples
 
-__all__ = ["BUILT_IN", "ENTRY_POINTS", "Bars", "Digits", "Samples", "Task", "find_task", "task_names"]
+__all__ = ["BUILT_IN", "ENTRY_POINTS", "Bars", "Data", "Digits", "Samples", "Task", "find_task", "task_names"]
 
-BUILT_IN: dict[str, Callable[..., Task]] = {"bars": Bars, "digits": Digits}
+BUILT_IN: dict[str, Callable[..., Task]] = {"bars": Bars, "data": Data, "digits": Digits}
 #: Group of entry points by which other packages add tasks: name = class, or function of the task's settings that returns a task.
 ENTRY_POINTS = "pynest_tools.tasks"
 

@@ -3,24 +3,26 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..settings import Settings
-from .protocol import Kind
+from .protocol import Kind, kind_of
 from .samples import FloatArray, Samples
+
+LOGISTIC_ITERATIONS = (50, 1000)  # at least and at most
+LOGISTIC_WORK = 3e10  # samples x inputs x classes x iterations: 5 s on one core
+RIDGE_STRENGTHS = np.logspace(-4.0, 2.0, 7)  # for inputs of 0 to 1
 
 
 class DatasetTask(Settings):
-    """A task whose samples are divided into training, validation and test set."""
-
-    @property
-    def kind(self) -> Kind:
-        """Classification, unless a subclass says otherwise."""
-        return "classification"
+    """A task whose samples are divided into training, validation and test set; a subclass of a regression says so by its `kind`."""
 
     @abstractmethod
     def training_set(self) -> Samples:
@@ -47,24 +49,27 @@ class DatasetTask(Settings):
 
     def baselines(self) -> dict[str, dict[str, float]]:
         """What simple models reach that are fitted to the training set: `yardsticks`."""
-        return yardsticks(self.kind, self.training_set(), validation=self.validation_set(), test=self.test_set())
+        return yardsticks(kind_of(self), self.training_set(), validation=self.validation_set(), test=self.test_set())
 
 
 def yardsticks(kind: Kind, train: Samples, **parts: Samples) -> dict[str, dict[str, float]]:
     """Scores of scikit-learn's linear model and of the best constant answer.
 
+    A logistic regression stops after 1000 iterations, on large sets earlier, so that a yardstick does not take longer than the run: on
+    MNIST after 76 (5 s, 92.4 % of the test set).
+
     Parameters
     ----------
     kind : str
-        "classification": accuracy of a logistic regression and of the most frequent class, chance; "regression": R² of a ridge
-        regression, mean over outputs, and of the mean of the training targets.
+        "classification": accuracy of a logistic regression and of the most frequent class, chance. "regression": R² of a ridge
+        regression, its strength found by leaving out one training sample after the other, and of the mean of the training targets; R²
+        of all outputs together, each weighted by its variance.
     train : Samples
         What the models are fitted to.
     **parts : Samples
         On which they are scored, by name.
     """
-    from sklearn.linear_model import LogisticRegression, Ridge  # slow to import
-    from sklearn.metrics import accuracy_score, r2_score
+    from sklearn.metrics import accuracy_score, r2_score  # slow to import
 
     def scores(
         score: Callable[..., float], predict: Callable[[FloatArray], NDArray[np.generic]], **truth: NDArray[np.generic]
@@ -72,14 +77,15 @@ def yardsticks(kind: Kind, train: Samples, **parts: Samples) -> dict[str, dict[s
         return {name: float(score(truth[name], predict(part.stimuli))) for name, part in parts.items()}
 
     if kind == "regression":
-        ridge = Ridge().fit(train.stimuli, train.targets)
+        ridge = _ridge(train)
         mean = np.mean(train.targets, axis=0)
+        r2 = partial(r2_score, multioutput="variance_weighted")
         values = {name: part.targets for name, part in parts.items()}
         return {
-            "linear model": scores(r2_score, lambda x: ridge.predict(x).reshape(len(x), -1), **values),
-            "mean": scores(r2_score, lambda x: np.tile(mean, (len(x), 1)), **values),
+            "linear model": scores(r2, lambda x: ridge.predict(x).reshape(len(x), -1), **values),
+            "mean": scores(r2, lambda x: np.tile(mean, (len(x), 1)), **values),
         }
-    classifier = LogisticRegression(max_iter=1000).fit(train.stimuli, train.labels)
+    classifier = _logistic(train)
     majority = np.bincount(train.labels).argmax()
     labels = {name: part.labels for name, part in parts.items()}
     return {
@@ -88,8 +94,25 @@ def yardsticks(kind: Kind, train: Samples, **parts: Samples) -> dict[str, dict[s
     }
 
 
+def _logistic(train: Samples) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    work = train.stimuli.size * train.targets.shape[1]
+    iterations = int(np.clip(LOGISTIC_WORK / work, *LOGISTIC_ITERATIONS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # that it stops early is said above
+        return LogisticRegression(max_iter=iterations).fit(train.stimuli, train.labels)
+
+
+def _ridge(train: Samples) -> Any:
+    from sklearn.linear_model import RidgeCV
+
+    return RidgeCV(alphas=RIDGE_STRENGTHS).fit(train.stimuli, train.targets)
+
+
 def stratified_split(
-    labels: NDArray[np.int64], shares: list[float], rng: np.random.Generator
+    labels: NDArray[np.int64], shares: list[float], rng: np.random.Generator, least: int = 1
 ) -> list[NDArray[np.int64]]:
     """Divide samples at random so that every part has the same share of each class.
 
@@ -101,6 +124,8 @@ def stratified_split(
         Share of each class in every part but the first, which gets the rest.
     rng : numpy.random.Generator
         Decides which.
+    least : int
+        Samples of each class that every part but the first has at least.
 
     Returns
     -------
@@ -111,7 +136,7 @@ def stratified_split(
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
         for i, share in enumerate(shares, start=1):
-            n = round(share * np.count_nonzero(labels == label))
+            n = max(least, round(share * np.count_nonzero(labels == label)))
             parts[i].append(members[:n])
             members = members[n:]
         parts[0].append(members)

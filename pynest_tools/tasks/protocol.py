@@ -27,20 +27,14 @@ class Task(Protocol):
     - ``kind = "regression"``: what counts is how far outputs are from their targets, not which one is largest;
     - ``validation_set()``: samples by which models are chosen and runs end early, since the test set decides nothing. Without it the
       course of a run is told on the test set, and there is nothing to choose by;
-    - ``default_run()``: entries of a `RunSpecification` that suit it, such as ``{"network": {"hidden": [20]}}``;
+    - ``default_run()``: entries of a `RunSpecification` that suit it, such as
+      ``{"network": {"hidden": [20]}, "training": {"epochs": 5}}``;
     - ``baselines()``: yardsticks by name, each with its score (accuracy or R²) on ``"validation"`` and ``"test"``;
     - ``decode(potentials)``: what outputs of shape (n, n_outputs) (mV) mean, in the data's own labels or units;
     - ``target_names``: a name with unit for each output, for errors of a regression that are told one by one;
     - ``describe()``: what a run's folder should keep of the data, as a dictionary that JSON can hold.
 
     A task with settings is a dataclass or a pydantic model with a field for each; they are kept in the run's config.toml.
-
-    Attributes
-    ----------
-    name : str
-        Under which it is known.
-    n_inputs, n_outputs : int
-        Number of input cells and of output cells.
     """
 
     @property
@@ -67,7 +61,7 @@ class Task(Protocol):
         ...
 
 
-def kind_of(task: Task) -> Kind:
+def kind_of(task: object) -> Kind:
     """Whether outputs are classes or values; classes unless the task says otherwise."""
     return getattr(task, "kind", "classification")
 

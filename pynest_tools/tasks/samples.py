@@ -74,8 +74,7 @@ class Samples:
     @property
     def labels(self) -> NDArray[np.int64]:
         """Class of each sample, shape (n,): the index of its largest target."""
-        labels: NDArray[np.int64] = np.argmax(self.targets, axis=-1)
-        return labels
+        return np.asarray(np.argmax(self.targets, axis=-1))
 
     def take(self, order: Any) -> Samples:
         """The samples at the indices `order` (or in that slice); stimulus and target of a sample move together."""
