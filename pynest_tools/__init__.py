@@ -15,6 +15,8 @@ __version__ = "0.1.0"
 #: Where a name is from; it is imported when it is first asked for, and NEST when a simulation first needs it.
 _PLACES = {
     "Microcircuit": "networks.microcircuit",
+    "MicrocircuitClassifier": "runs.estimators",
+    "MicrocircuitRegressor": "runs.estimators",
     "ModuleError": "kernel.module",
     "Run": "runs.api",
     "RunSpecification": "runs.specification",
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from .runs.api import open_run as open_run
     from .runs.api import resume as resume
     from .runs.api import train as train
+    from .runs.estimators import MicrocircuitClassifier as MicrocircuitClassifier
+    from .runs.estimators import MicrocircuitRegressor as MicrocircuitRegressor
     from .runs.specification import RunSpecification as RunSpecification
     from .runs.summary import TrainingResult as TrainingResult
     from .runs.training import train_seeds as train_seeds

@@ -32,7 +32,11 @@ TRAINING_SAMPLES_TESTED = 100
 
 
 def train(
-    spec: RunSpecification, folder: RunFolder | None = None, on_progress: Progress | None = None
+    spec: RunSpecification,
+    folder: RunFolder | None = None,
+    on_progress: Progress | None = None,
+    *,
+    weights: Weights | None = None,
 ) -> TrainingResult:
     """Train a network on a task, testing it before, in between, and at the end.
 
@@ -48,12 +52,17 @@ def train(
     on_progress : callable, optional
         Called after each stretch of simulation with the number of epochs done, fractions included, and the
         record of the last test.
+    weights : Weights, optional
+        With which to begin instead of those that the seed draws (normalised, mV ms).
 
     Returns
     -------
     TrainingResult
     """
-    return _Loop([spec], folder, on_progress).run()[0]
+    loop = _Loop([spec], folder, on_progress)
+    if weights is not None:
+        loop.members[0].result.weights = weights
+    return loop.run()[0]
 
 
 def resume(folder: RunFolder, spec: RunSpecification, on_progress: Progress | None = None) -> TrainingResult:

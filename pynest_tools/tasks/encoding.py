@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .samples import FloatArray
 
-EncodingName = Literal["range", "quantile", "onoff"]
+EncodingName = Literal["range", "complement", "quantile", "onoff"]
 KNOTS = 1000  # values of a feature that the quantile encoding keeps: ranks are then exact to 0.1 %
 
 
@@ -73,6 +73,31 @@ class RangeEncoding:
     def inverse(self, rates: FloatArray) -> FloatArray:
         """Features (n, features)."""
         return self.smallest + (self.largest - self.smallest) * _share(rates, self.low, self.high)
+
+
+@dataclass(frozen=True, eq=False)
+class ComplementEncoding(RangeEncoding):
+    """Two input cells for each feature: that of `RangeEncoding`, and one that falls as the other rises.
+
+    r_up as there, r_down = low + high - r_up; inverse as there, of the mean of r_up and low + high - r_down. First the rising cells
+    of all features, then the falling ones. Their sum is constant: it does for the cells what a bias does, which the circuit has not
+    (Kriener et al. 2021 present Yin-Yang so).
+    """
+
+    @property
+    def n_inputs(self) -> int:
+        """Two input cells for each feature."""
+        return 2 * len(self.smallest)
+
+    def rates(self, x: FloatArray) -> FloatArray:
+        """Rates (n, 2 features): rising, then falling."""
+        rising = super().rates(x)
+        return np.concatenate([rising, self.low + self.high - rising], axis=1)
+
+    def inverse(self, rates: FloatArray) -> FloatArray:
+        """Features (n, features)."""
+        rising, falling = np.split(np.asarray(rates), 2, axis=1)
+        return super().inverse(0.5 * (rising + self.low + self.high - falling))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +178,12 @@ class OnOffEncoding:
         return self.largest * (on - off) / (self.high - self.low)
 
 
-ENCODINGS: dict[str, Any] = {"range": RangeEncoding, "quantile": QuantileEncoding, "onoff": OnOffEncoding}
+ENCODINGS: dict[str, Any] = {
+    "range": RangeEncoding,
+    "complement": ComplementEncoding,
+    "quantile": QuantileEncoding,
+    "onoff": OnOffEncoding,
+}
 
 
 def _between(share: FloatArray, low: float, high: float) -> FloatArray:
