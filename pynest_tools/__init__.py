@@ -15,11 +15,20 @@ __version__ = "0.1.0"
 #: Where a name is from; it is imported when it is first asked for, and NEST when a simulation first needs it.
 _PLACES = {
     "Microcircuit": "networks.microcircuit",
+    "MicrocircuitClassifier": "runs.estimators",
+    "MicrocircuitRegressor": "runs.estimators",
     "ModuleError": "kernel.module",
+    "Run": "runs.api",
     "RunSpecification": "runs.specification",
+    "Samples": "tasks.samples",
+    "Task": "tasks.protocol",
     "TrainingResult": "runs.summary",
+    "evaluate": "runs.api",
     "install": "kernel.module",
-    "train": "runs.training",
+    "open_run": "runs.api",
+    "resume": "runs.api",
+    "train": "runs.api",
+    "train_seeds": "runs.training",
 }
 
 __all__ = sorted(_PLACES)  # noqa: PLE0605, it is a list
@@ -28,9 +37,18 @@ if TYPE_CHECKING:
     from .kernel.module import ModuleError as ModuleError
     from .kernel.module import install as install
     from .networks.microcircuit import Microcircuit as Microcircuit
+    from .runs.api import Run as Run
+    from .runs.api import evaluate as evaluate
+    from .runs.api import open_run as open_run
+    from .runs.api import resume as resume
+    from .runs.api import train as train
+    from .runs.estimators import MicrocircuitClassifier as MicrocircuitClassifier
+    from .runs.estimators import MicrocircuitRegressor as MicrocircuitRegressor
     from .runs.specification import RunSpecification as RunSpecification
     from .runs.summary import TrainingResult as TrainingResult
-    from .runs.training import train as train
+    from .runs.training import train_seeds as train_seeds
+    from .tasks.protocol import Task as Task
+    from .tasks.samples import Samples as Samples
 
 
 def __getattr__(name: str) -> Any:

@@ -1,35 +1,47 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Command line: ``pyramidal train | resume | compare | evaluate | plot | doctor``."""
+"""Command line: ``pyramidal train | resume | compare | evaluate | predict | plot | doctor``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import tomlkit
 import tomlkit.exceptions
 from rich.console import Console
-from rich.table import Table
 
 from . import __version__
 from .errors import UserError
 from .kernel.parallel import end_job, end_job_on_exceptions, n_processes, rank
-from .networks import BACKENDS, build_network
+from .networks import BACKENDS
 from .networks.backend import DivergenceError
-from .runs.checkpoint import load_checkpoint
+from .runs.api import Run, open_run
 from .runs.comparison import compare as compare_runs
-from .runs.folder import Metrics, RunFolder, default_folder
-from .runs.specification import RunSpecification, read_toml
+from .runs.folder import RunFolder, default_folder
+from .runs.metrics import Metrics
+from .runs.specification import RunSpecification, read_toml, task_name
 from .runs.summary import TrainingResult
-from .runs.training import evaluate as evaluate_network
 from .runs.training import resume as resume_run
 from .runs.training import train as train_network
 from .settings import merged, suggestion
-from .tasks import TASKS
-from .view.terminal import ComparisonDisplay, TrainingDisplay, comparison_table, doctor_table, result_table
+from .tasks import Samples, task_names
+from .tasks.files import Raw, read_raw
+from .tasks.protocol import Baselines, baselines_of
+from .view.terminal import (
+    ComparisonDisplay,
+    TrainingDisplay,
+    comparison_table,
+    doctor_table,
+    evaluation_table,
+    rates_text,
+    remarks,
+    result_table,
+)
+
+Command = Callable[..., Any]
 
 
 class _Failure(click.ClickException):
@@ -79,36 +91,48 @@ def main() -> None:
     """Dendritic cortical microcircuits that learn with spikes, in stock NEST."""
 
 
+def _options_of_a_run(command: Command) -> Command:
+    """Options by which train and compare say what is to be run."""
+    for option in reversed((
+        click.option("--data", metavar="FILE", help="The task's data: .npz, .csv, IDX images, or openml:NAME (docs/data.md)."),
+        click.option("--target", metavar="COLUMN", help="Column of a CSV file that is to be learned; several with commas."),
+        click.option("--hidden", metavar="N[,N...]", help="Cells of the hidden layers; the others follow from the task."),
+        click.option("--seed", type=int, help="Seed of weights, order of samples, and spikes."),
+        click.option("--epochs", type=int, help="Epochs of training."),
+        click.option("--config", type=click.Path(path_type=Path), help="TOML file with entries that differ from the defaults."),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One entry, e.g. network.neuron.psi=50."),
+    )):  # fmt: skip
+        command = option(command)
+    return command
+
+
 @main.command()
-@click.argument("task", metavar=f"[{'|'.join(TASKS)}]")
-@click.option("--backend", type=click.Choice(BACKENDS), help="What computes the network [spiking].")
-@click.option("--seed", type=int, help="Seed of weights, order of samples, and spikes.")
-@click.option("--epochs", type=int, help="Epochs of training.")
+@click.argument("task", required=False)
+@click.option(
+    "--backend", type=click.Choice(BACKENDS), help="What computes the network [spiking, or as the task says]."
+)
+@_options_of_a_run
 @click.option("--threads", type=int, help="Threads of the simulator.")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file with entries that differ from the defaults.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One entry, e.g. network.neuron.psi=50.")
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-BACKEND-seedSEED].")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder of the run [runs/TASK-BACKEND-seedSEED...].")
 @click.option("--overwrite", is_flag=True, help="Replace the run that the folder holds.")
 def train(
-    task: str,
-    backend: str | None,
-    seed: int | None,
-    epochs: int | None,
-    threads: int | None,
+    task: str | None,
     config: Path | None,
     settings: tuple[str, ...],
     output: Path | None,
     overwrite: bool,
+    **options: Any,
 ) -> None:
     """Train a network on a task.
 
-    Later sources win: the task's defaults, --config, --set, the other options. The folder of the run keeps
-    config.toml (complete), metrics.jsonl, summary.json, checkpoint/ and figures/.
+    TASK is one of those that `pyramidal tasks` lists, or data, with --data, for your own. Later sources win: the task's
+    defaults, --config, --set, the other options. The folder of the run keeps config.toml (complete), metrics.jsonl, summary.json,
+    checkpoint/ and figures/.
     """
-    options = {"backend": backend, "seed": seed, "epochs": epochs, "threads": threads}
     spec = _specification(task, config, settings, options)
     folder = RunFolder.create(output or default_folder(spec), spec, overwrite=overwrite)
     console = _console()
+    _tell(console, remarks(spec))
     with TrainingDisplay(console, spec) as display:
         result = train_network(spec, folder, display.update)
     _conclude(console, folder, spec, result)
@@ -118,60 +142,65 @@ def train(
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--epochs", type=click.IntRange(min=0), help="Epochs of training in all [as the run was begun].")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the simulator [as the run was begun].")
-def resume(folder: Path, epochs: int | None, threads: int | None) -> None:
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="An entry that is other from here on; it is recorded."
+)
+def resume(folder: Path, settings: tuple[str, ...], **options: Any) -> None:
     """Continue a run from its last checkpoint, as if it had never been interrupted."""
-    run = RunFolder.open(folder)
-    spec = run.read_specification(epochs, threads)
+    run = open_run(folder)
+    spec = run.specification_from_here(_entries(None, settings, options))
     console = _console()
     with TrainingDisplay(console, spec) as display:
-        result = resume_run(run, epochs, display.update, threads=threads)
-    _conclude(console, run, spec, result)
+        result = resume_run(run.folder, spec, display.update)
+    _conclude(console, run.folder, spec, result)
 
 
 @main.command()
-@click.argument("task", metavar=f"[{'|'.join(TASKS)}]")
+@click.argument("what", nargs=-1, metavar="TASK | RUN RUN...")
 @click.option("--backends", default=",".join(BACKENDS), show_default=True, help="Which to compare.")
-@click.option("--seed", type=int, help="Seed of weights, order of samples, and spikes.")
-@click.option("--epochs", type=int, help="Epochs of training.")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file with entries that differ from the defaults.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="One entry, e.g. network.neuron.psi=50.")
+@_options_of_a_run
 @click.option("--jobs", type=click.IntRange(min=1), help="Runs at a time [one per core].")
 @click.option("--output", type=click.Path(path_type=Path), help="Folder of the runs [runs/compare-TASK-seedSEED].")
 @click.option("--overwrite", is_flag=True, help="Replace the runs that the folder holds.")
 def compare(
-    task: str,
+    what: tuple[str, ...],
     backends: str,
-    seed: int | None,
-    epochs: int | None,
     config: Path | None,
     settings: tuple[str, ...],
     jobs: int | None,
     output: Path | None,
     overwrite: bool,
+    **options: Any,
 ) -> None:
-    """Train the same circuit with several backends, from the same weights.
+    """Train the same circuit with several backends, from the same weights; or compare runs that are there.
 
     Each run is kept in a subfolder with the name of its backend; comparison.png shows them side by side.
     """
+    if what and all((Path(each) / "config.toml").is_file() for each in what):
+        _compare_finished([open_run(each) for each in what], output or Path("comparison.png"))
+        return
+    if len(what) > 1:
+        missing = next(each for each in what if not (Path(each) / "config.toml").is_file())
+        raise UserError(
+            f"{missing} is not the folder of a run: it has no config.toml; compare takes a task, or folders of runs"
+        )
     if n_processes() > 1:
         raise UserError("compare runs every backend in a process of its own: start it without mpirun")
     names = list(dict.fromkeys(name.strip() for name in backends.split(",")))
     for name in names:
         if name not in BACKENDS:
             raise UserError(f"backend {name!r} is unknown; {suggestion(name, list(BACKENDS))}")
-    options = {"seed": seed, "epochs": epochs}
+    task = what[0] if what else None
     specs = {name: _specification(task, config, settings, options | {"backend": name}) for name in names}
     spec = specs[names[0]]
-    folder = output or Path("runs") / f"compare-{task}-seed{spec.seed}"
+    folder = output or Path("runs") / f"compare-{spec.task.name}-seed{spec.seed}"
     console = _console()
+    _tell(console, remarks(spec))
     with ComparisonDisplay(console, specs) as display:
         results = compare_runs(specs, folder, display.update, jobs=jobs, overwrite=overwrite)
-    baselines = results[names[0]].baselines
-    from .view.figures import comparison_figure  # slow to import
-
-    figure, sizes = folder / "comparison.png", "-".join(str(size) for size in spec.network.sizes)
-    records = {name: result.records for name, result in results.items()}
-    comparison_figure(records, baselines, f"{task}: {sizes}, seed {spec.seed}").savefig(figure)
+    baselines = next((result.baselines for result in results.values() if result.baselines), {})
+    figure = folder / "comparison.png"
+    _save_comparison(figure, {name: result.records for name, result in results.items()}, baselines, spec)
     console.print(comparison_table(results, baselines))
     console.print(f"Kept in {folder}/, figure in {figure}", soft_wrap=True)
     diverged = {name: result.diverged for name, result in results.items() if result.diverged is not None}
@@ -181,31 +210,77 @@ def compare(
         raise _Interruption("interrupted; what was reached is kept")
 
 
+def _compare_finished(runs: list[Run], output: Path) -> None:
+    """Show runs that are there side by side."""
+    tasks = {run.trained.task.name for run in runs}
+    if len(tasks) > 1:
+        raise UserError(f"runs of different tasks cannot be compared: {', '.join(sorted(tasks))}")
+    names = [run.folder.path.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run.folder.path) for run in runs]
+    results = {name: run.result for name, run in zip(names, runs, strict=True)}
+    baselines = next((result.baselines for result in results.values() if result.baselines), {})
+    figure = output / "comparison.png" if output.is_dir() else output
+    _save_comparison(figure, {name: result.records for name, result in results.items()}, baselines, runs[0].trained)
+    console = _console()
+    console.print(comparison_table(results, baselines))
+    console.print(f"Figure in {figure}", soft_wrap=True)
+
+
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def evaluate(folder: Path) -> None:
-    """Test the weights that a run has kept."""
-    run = RunFolder.open(folder)
-    spec = run.read_specification()
-    weights = load_checkpoint(run.checkpoint, spec.network.sizes).weights
-    simulator_seed = np.random.SeedSequence(spec.seed).spawn(4)[3]  # the first three made the run
-    metrics = evaluate_network(build_network(spec.backend, spec.network, weights, simulator_seed), spec.task.test_set())
-    table = Table.grid(padding=(0, 2))
-    table.add_row("test accuracy", f"{metrics['test_accuracy']:.1%}")
-    table.add_row("test loss", f"{metrics['test_loss']:.4g} mV²")
-    for name, value in spec.task.baselines().items():
-        table.add_row(name, f"{value:.1%}")
-    _console().print(table)
+@click.option("--data", metavar="FILE", help="New raw data instead of the run's test set.")
+@click.option("--best", is_flag=True, help="The weights of the best test instead of those of the last.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the spikes.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Evaluations, each with other spikes."
+)
+def evaluate(folder: Path, data: str | None, best: bool, seed: int, repeats: int) -> None:
+    """Test the weights that a run has kept, on its test set or on new data; the results are kept in the run."""
+    run = open_run(folder)
+    samples = None if data is None else _samples(run, data)
+    results = run.evaluate(samples, best=best, seeds=range(seed, seed + repeats))
+    told = f"{'test set' if data is None else data}, {'best' if best else 'last'} weights"
+    told += f", mean of {repeats}" if repeats > 1 else ""
+    for own_seed, metrics in enumerate(results, start=seed):
+        record = {"data": data or "test set", "weights": "best" if best else "last", "seed": own_seed, **metrics}
+        run.folder.append(run.folder.evaluations, record)
+    baselines = baselines_of(run.specification.task) if data is None and rank() == 0 else {}
+    _console().print(evaluation_table(results, baselines, told))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--data", metavar="FILE", required=True, help="Raw features, of the kind that the run was trained on.")
+@click.option("--best", is_flag=True, help="The weights of the best test instead of those of the last.")
+@click.option("--output", type=click.Path(path_type=Path), help="CSV file for the answers [standard output].")
+def predict(folder: Path, data: str, best: bool, output: Path | None) -> None:
+    """Answers of a trained network to new data, one line a sample."""
+    run = open_run(folder)
+    answers = run.predict(_raw(run, data).x, best=best)
+    header = ",".join(getattr(run.trained.task, "target_names", ()) or ["prediction"])
+    lines = [header, *(",".join(map(str, row if answers.ndim > 1 else [row])) for row in answers.tolist())]
+    if output is None:
+        click.echo("\n".join(lines))
+    else:
+        output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        _console().print(f"{len(answers)} answers in {output}", soft_wrap=True)
 
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def plot(folder: Path) -> None:
-    """Draw the figure of a run anew."""
-    run = RunFolder.open(folder)
-    spec = run.read_specification()
-    _save_figure(run, spec, run.read_metrics(), spec.task.baselines())
-    _console().print(f"Figure in {run.figure}", soft_wrap=True)
+    """Draw the figures of a run anew."""
+    run = open_run(folder)
+    _save_figures(run.folder, run.trained, run.result)
+    _console().print(f"Figures in {run.folder.figures}/", soft_wrap=True)
+
+
+@main.command()
+def tasks() -> None:
+    """List the tasks that are known, those of installed packages last."""
+    for name in task_names():
+        click.echo(name)
 
 
 @main.command()
@@ -225,38 +300,71 @@ def _console() -> Console:
     return Console(highlight=False, quiet=rank() > 0)
 
 
+def _tell(console: Console, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        console.print(f"[yellow]note:[/yellow] {sentence}", soft_wrap=True)
+
+
 def _specification(
-    task: str, config: Path | None, settings: tuple[str, ...], options: Mapping[str, str | int | None]
+    task: str | None, config: Path | None, settings: tuple[str, ...], options: Mapping[str, Any]
 ) -> RunSpecification:
     """The run that the command line asks for."""
+    entries = _entries(config, settings, options)
+    named = task_name(entries) if isinstance(entries.get("task"), dict) and "name" in entries["task"] else None
+    if task is None and named is None and options.get("data") is not None:
+        named = "data"
+    if task is None and named is None:
+        raise UserError(
+            f"which task? Name it, as in pyramidal train {task_names()[0]}, or give a --config that names it; "
+            f"known are {', '.join(task_names())}"
+        )
+    if task is not None and named is not None and named != task:
+        raise UserError(
+            f"the configuration is for task {named}, not {task}; leave {task} out, or the name in the configuration"
+        )
+    return RunSpecification.for_task(task or str(named), entries)
+
+
+#: Entries that options of the command line stand for.
+OPTIONS = {
+    "backend": "backend",
+    "seed": "seed",
+    "epochs": "training.epochs",
+    "threads": "network.simulation.threads",
+    "data": "task.data",
+    "target": "task.target",
+    "hidden": "network.hidden",
+}
+
+
+def _entries(config: Path | None, settings: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of a run by their sources; later ones win."""
     entries: dict[str, Any] = read_toml(config) if config is not None else {}
     for setting in settings:
         entries = merged(entries, _entry(setting))
-    for name, key in (
-        ("backend", "backend"),
-        ("seed", "seed"),
-        ("epochs", "training.epochs"),
-        ("threads", "network.simulation.threads"),
-    ):
-        value = options.get(name)
+    for name, value in options.items():
         if value is not None:
-            entries = merged(entries, _nested(key, value))
-    named = entries.get("task", {}).get("name", task) if isinstance(entries.get("task", {}), dict) else task
-    if named != task:
-        raise UserError(f"the configuration is for task {named}, not {task}; run pyramidal train {named}")
-    return RunSpecification.for_task(task, entries)
+            entries = merged(entries, _nested(OPTIONS[name], _value(value) if name in ("hidden", "target") else value))
+    return entries
 
 
 def _entry(setting: str) -> dict[str, Any]:
-    """Nested dictionary of one KEY=VALUE; the value is TOML, or else a text."""
+    """Nested dictionary of one KEY=VALUE."""
     key, equals, text = setting.partition("=")
     if not equals or not key.strip():
         raise UserError(f"--set needs KEY=VALUE, such as network.neuron.psi=50, got {setting!r}")
-    try:
-        value = tomlkit.parse(f"value = {text}").unwrap()["value"]
-    except tomlkit.exceptions.TOMLKitError:
-        value = text.strip()
-    return _nested(key.strip(), value)
+    return _nested(key.strip(), _value(text))
+
+
+def _value(text: str) -> Any:
+    """A value is TOML, numbers or words with commas between them, or else a text."""
+    for toml in (text, f"[{text}]"):
+        try:
+            return tomlkit.parse(f"value = {toml}").unwrap()["value"]
+        except tomlkit.exceptions.TOMLKitError:
+            continue
+    text = text.strip()
+    return text.split(",") if re.fullmatch(r"\w+(,\w+)+", text) else text
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
@@ -265,31 +373,75 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _raw(run: Run, data: str) -> Raw:
+    """New raw data of the kind that the run has learned."""
+    known = run.preprocessing
+    if known is None:
+        raise UserError(f"the task {run.trained.task.name} makes its own data: it cannot be given others with --data")
+    return read_raw(data, known.target_names, known.feature_names)
+
+
+def _samples(run: Run, data: str) -> Samples:
+    """Samples of new raw data, made as those of the run."""
+    raw = _raw(run, data)
+    if raw.y is None or run.preprocessing is None:
+        raise UserError(f"{data} does not say what is true, there is only x: pyramidal predict tells the answers")
+    return run.preprocessing.samples(raw.x, raw.y)
+
+
 def _conclude(console: Console, folder: RunFolder, spec: RunSpecification, result: TrainingResult) -> None:
     """Draw and print what a run reached; raises _Failure or _Interruption if it has not ended well."""
-    _save_figure(folder, spec, result.records, result.baselines)
+    _save_figures(folder, spec, result)
     console.print(result_table(result))
-    console.print(f"Kept in {folder.path}/, figure in {folder.figure}", soft_wrap=True)
+    if result.records:
+        console.print(rates_text(result.records[-1]), soft_wrap=True)
+    _tell(console, remarks(spec, result))
+    console.print(f"Kept in {folder.path}/, figures in {folder.figures}/", soft_wrap=True)
     if result.diverged is not None:
-        raise _Failure(f"stopped, the network diverged: {result.diverged}")
+        raise _Failure(
+            f"stopped, the network diverged: {result.diverged}\nThe last test is kept. To go on from it with lower learning rates: "
+            f"pyramidal resume {folder.path} --set network.plasticity.eta_up={_halved(spec.network.plasticity.eta_up)}"
+        )
     if result.interrupted:
         raise _Interruption(
-            f"interrupted after epoch {result.epochs} of {spec.training.epochs}; "
+            f"interrupted after epoch {result.epochs:.4g} of {spec.training.epochs}; "
             f"to go on from the last test: pyramidal resume {folder.path}"
         )
 
 
-def _save_figure(
-    folder: RunFolder, spec: RunSpecification, records: list[Metrics], baselines: dict[str, float]
-) -> None:
+def _halved(rates: Sequence[float]) -> str:
+    return ",".join(f"{rate / 2:g}" for rate in rates)
+
+
+def _title(spec: RunSpecification) -> str:
+    sizes = "-".join(str(size) for size in spec.network.sizes)
+    return f"{spec.task.name}: {sizes}"
+
+
+def _save_figures(folder: RunFolder, spec: RunSpecification, result: TrainingResult) -> None:
     if rank() > 0:
         return
-    sizes = "-".join(str(size) for size in spec.network.sizes)
-    title = f"{spec.task.name}: {sizes}, {spec.backend}, seed {spec.seed}"
-    from .view.figures import training_figure  # slow to import
+    from .view.figures import confusion_figure, training_figure  # slow to import
 
+    title = f"{_title(spec)}, {spec.backend}, seed {spec.seed}"
     try:
-        folder.figure.parent.mkdir(exist_ok=True)
-        training_figure(records, baselines, title).savefig(folder.figure)
+        folder.figures.mkdir(exist_ok=True)
+        training_figure(result.records, result.baselines, title).savefig(folder.figures / "training.png")
+        said = result.test or result.last
+        if "confusion" in said:
+            on = "test" if result.test is not None else result.tested_on
+            names = [str(label) for label in getattr(getattr(spec.task, "preprocessing", None), "classes_", ())]
+            confusion_figure(said["confusion"], names, f"{spec.task.name}: {on} set").savefig(
+                folder.figures / "confusion.png"
+            )
     except OSError as error:
-        raise UserError(f"cannot write the figure {folder.figure}: {error.strerror or error}") from error
+        raise UserError(f"cannot write the figures in {folder.figures}: {error.strerror or error}") from error
+
+
+def _save_comparison(
+    path: Path, records: Mapping[str, list[Metrics]], baselines: Baselines, spec: RunSpecification
+) -> None:
+    from .view.figures import comparison_figure  # slow to import
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    comparison_figure(records, baselines, f"{_title(spec)}, seed {spec.seed}").savefig(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from typing import Any, get_args
 
 import tomlkit
@@ -83,7 +84,9 @@ def _locate(
             path[-1] += f"[{part}]"
             continue
         tagged = [m for m in inside if "name" in m.model_fields and m.model_fields["name"].default == part]
-        if tagged:  # pydantic inserts the tag of a discriminated union, which is no key
+        if (
+            tagged and part not in inside[0].model_fields
+        ):  # pydantic inserts the tag of a discriminated union, which is no key
             inside = (tagged[0],)
             continue
         owner = inside[0]
@@ -124,7 +127,7 @@ def to_toml(settings: BaseModel, title: str) -> str:
 
 def _fill(table: Container | Table, settings: BaseModel) -> None:
     fields = type(settings).model_fields
-    tables = {name: value for name in fields if isinstance(value := getattr(settings, name), BaseModel)}
+    tables = {name: value for name in fields if _is_table(value := getattr(settings, name))}
     for name, field in fields.items():
         if name in tables:
             continue
@@ -138,8 +141,17 @@ def _fill(table: Container | Table, settings: BaseModel) -> None:
         child = tomlkit.table()
         if fields[name].description:
             child.comment(str(fields[name].description))
-        _fill(child, value)
+        if isinstance(value, BaseModel):
+            _fill(child, value)
+        else:  # a user's own object with a name, such as a task
+            entries = asdict(value) if is_dataclass(value) and not isinstance(value, type) else {}
+            for key, entry in {"name": value.name, **entries}.items():
+                child.add(key, list(entry) if isinstance(entry, tuple) else entry)
         table.add(name, child)
+
+
+def _is_table(value: Any) -> bool:
+    return not isinstance(value, str | int | float | list | tuple | Mapping)
 
 
 def _meaning(field: FieldInfo, value: Any) -> str:

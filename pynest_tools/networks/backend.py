@@ -10,7 +10,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .microcircuit import Microcircuit
+
 FloatArray = NDArray[np.float64]
+
+#: No membrane can be farther from rest (mV): about the span between the reversal potentials of potassium, -90 mV, and sodium, +60 mV.
+MAX_POTENTIAL = 150.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +74,10 @@ class TrialResult(NamedTuple):
     Attributes
     ----------
     V_soma : ndarray, shape (n, n_cells)
-        Mean somatic potentials of all cells but inputs: P_1, I_1, P_2, I_2, ..., P_N (mV).
+        Mean somatic potentials of all cells but the inputs, in the order P_1, I_1, P_2, I_2, ..., I_{N-1}, P_N
+        (`Microcircuit.layers`) (mV).
     prediction : ndarray, shape (n, n_outputs)
-        Their dendritic prediction v^: the potential they would have without a teacher (mV).
+        Dendritic prediction v^ of the output cells: the potential they would have without a teacher (mV).
     apical_error : ndarray, shape (n,)
         Mean over hidden pyramidal cells of the magnitude of the window's mean apical potential (mV).
     interneuron_error : ndarray, shape (n,)
@@ -95,12 +101,15 @@ class Network(Protocol):
 
     Attributes
     ----------
+    circuit : Microcircuit
+        Its specification.
     simulation_time_s : float
         Wall time spent inside the simulator so far (s).
     chunk_samples : int
         Most samples that one `run` should be given (bounds the memory of schedules and records).
     """
 
+    circuit: Microcircuit
     simulation_time_s: float
     chunk_samples: int
 
@@ -147,10 +156,77 @@ class DivergenceError(RuntimeError):
     trial : int
         Index of the sample within the call of `Network.run`.
     cell : str
-        Which cell of which layer, such as "cell 3 of P_1".
+        Which cell it was, if known, such as "cell 3 of P_1".
     """
 
     def __init__(self, message: str, trial: int, cell: str = "") -> None:
-        super().__init__(message)
-        self.trial = trial
-        self.cell = cell
+        super().__init__(message, trial, cell)  # all of them, or it could not be sent to another process
+        self.message, self.trial, self.cell = message, trial, cell
+
+    def __str__(self) -> str:
+        return f"{self.cell}: {self.message}" if self.cell else self.message
+
+
+def cell_name(circuit: Microcircuit, index: int) -> str:
+    """What a cell is called, such as "cell 3 of P_1" (both counted as elsewhere: cells from 0, layers from 1).
+
+    Parameters
+    ----------
+    circuit : Microcircuit
+        Its layers.
+    index : int
+        Which cell among all but the inputs, in the order of `Microcircuit.layers`.
+    """
+    layer, cells = next((name, cells) for name, cells in circuit.layers.items() if index < cells.stop)
+    return f"cell {index - cells.start} of {layer}"
+
+
+def refuse_absurd(circuit: Microcircuit, result: TrialResult) -> None:
+    """Raise an error if a potential that was read out is no possible one.
+
+    Parameters
+    ----------
+    circuit : Microcircuit
+        Its layers, for names.
+    result : TrialResult
+        Of any backend. Interneurons that have no potential at all, as with backpropagation, are let pass.
+
+    Raises
+    ------
+    DivergenceError
+        If a potential is not finite or beyond `MAX_POTENTIAL`: the first such sample, and the worst cell in it.
+    """
+    outputs = circuit.layers[f"P_{circuit.n_hidden + 1}"]
+    potentials = np.abs(result.V_soma)
+    potentials[..., outputs] = np.maximum(potentials[..., outputs], np.abs(result.prediction))
+    absent = np.all(np.isnan(potentials), axis=tuple(range(potentials.ndim - 1)))
+    for name, cells in circuit.layers.items():
+        if name.startswith("I") and np.all(absent[cells]):
+            potentials[..., cells] = 0.0
+    refuse_potentials(circuit, potentials, 0)
+
+
+def refuse_potentials(circuit: Microcircuit, potentials: FloatArray, first: int) -> None:
+    """Raise an error if the magnitude of a potential is not finite or beyond `MAX_POTENTIAL`.
+
+    Parameters
+    ----------
+    circuit : Microcircuit
+        Its layers, for names.
+    potentials : ndarray, shape (..., n, n_cells)
+        Magnitudes (mV).
+    first : int
+        Index of the first of the n samples within the call of `Network.run`.
+    """
+    if np.max(potentials, initial=0.0) <= MAX_POTENTIAL:  # false for NaN
+        return
+    largest = np.max(potentials.reshape(-1, *potentials.shape[-2:]), axis=0)
+    sample = int(np.argmax(~(np.max(largest, axis=1) <= MAX_POTENTIAL)))
+    cell = int(np.argmax(np.nan_to_num(largest[sample], nan=np.inf, posinf=np.inf)))
+    value = largest[sample, cell]
+    raise DivergenceError(
+        f"a somatic potential became {value:.4g} mV, but no membrane can be {MAX_POTENTIAL:g} mV from rest; "
+        "lower the learning rates or the weights of the feedback",
+        first + sample,
+        cell_name(circuit, cell),
+    )

@@ -43,19 +43,23 @@ class BackpropNetwork:
         started = time.perf_counter()
         n, plasticity = stimuli.shape[-2], self.circuit.plasticity
         size = self._batch_size if learn and targets is not None else n
-        outputs = []
+        parts = []
         for i in range(0, n, size):
             batch = stimuli[..., i : i + size, :]
-            outputs.append(predictions(self.circuit, self._weights.up, batch)[-1])
+            found = predictions(self.circuit, self._weights.up, batch)
+            parts.append(found)
             if learn and targets is not None:
-                steps = descent(self.circuit, self._weights.up, batch, targets[..., i : i + size, :])
+                steps = descent(self.circuit, self._weights.up, batch, targets[..., i : i + size, :], found)
                 for matrix, rate, step in zip(self._weights.up, self._rates, steps, strict=True):
                     if rate > 0.0:
                         np.clip(matrix + rate * step, plasticity.Wmin, plasticity.Wmax, out=matrix)
-        output = np.concatenate(outputs, axis=-2)
+        layers = [np.concatenate(part, axis=-2) for part in zip(*parts, strict=True)]
+        interneurons = [np.full_like(layer, np.nan) for layer in layers[1:]]  # there are none
+        in_order = [layers[0], *(part for both in zip(interneurons, layers[1:], strict=True) for part in both)]
+        no_error = np.zeros(stimuli.shape[:-1])
+        result = TrialResult(np.concatenate(in_order, axis=-1), layers[-1], no_error, no_error)
         self.simulation_time_s += time.perf_counter() - started
-        no_error = np.zeros(output.shape[:-1])
-        return TrialResult(V_soma=output, prediction=output, apical_error=no_error, interneuron_error=no_error)
+        return result
 
     def get_weights(self) -> Weights:
         """Present weights (mV ms)."""

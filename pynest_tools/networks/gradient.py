@@ -46,7 +46,11 @@ def predictions(circuit: Microcircuit, up: Sequence[FloatArray], stimuli: FloatA
 
 
 def descent(
-    circuit: Microcircuit, up: Sequence[FloatArray], stimuli: FloatArray, targets: FloatArray
+    circuit: Microcircuit,
+    up: Sequence[FloatArray],
+    stimuli: FloatArray,
+    targets: FloatArray,
+    predicted: Sequence[FloatArray] | None = None,
 ) -> list[FloatArray]:
     """Steepest descent -dL/dW_up of the loss that the circuit minimises, summed over samples, by backpropagation.
 
@@ -63,6 +67,8 @@ def descent(
         Rates of the inputs (1/ms).
     targets : ndarray, shape (..., n, n_outputs)
         Potentials that the outputs should have (mV); NaN: none.
+    predicted : sequence of ndarray, optional
+        What `predictions` gives, if known already (mV).
 
     Returns
     -------
@@ -70,7 +76,7 @@ def descent(
         One for each layer (1/ms^2).
     """
     neuron, factors = circuit.neuron, prediction_factors(circuit)
-    v = predictions(circuit, up, stimuli)
+    v = predictions(circuit, up, stimuli) if predicted is None else predicted
     rates = [stimuli, *(transfer(layer, neuron) for layer in v[:-1])]
     error = transfer_slope(v[-1], neuron) * np.nan_to_num(targets - v[-1])  # -dL/dv^
     found: list[FloatArray] = []
@@ -88,8 +94,9 @@ def circuit_gains(circuit: Microcircuit) -> list[float]:
 
         c_k = lambda_N / alpha_k * prod_{j > k} kappa (1 - lambda) / alpha_j
 
-    where alpha_k = v^ / v_b, kappa = g_a / (g_L + g_b + g_a), and lambda_N = lambda = g_nudge / (g_L + g_b + g_nudge) are
-    the teacher's and the partners' share of an output cell and of an interneuron (docs/theory, "The gradient").
+    where alpha_k = v^ / v_b, kappa = g_a / (g_L + g_b + g_a), and lambda_N = g_target / (g_L + g_b + g_target) and
+    lambda = g_nudge / (g_L + g_b + g_nudge) are the teacher's share of an output cell and the partner's share of an interneuron
+    (docs/theory, "The gradient").
 
     Parameters
     ----------
@@ -103,9 +110,8 @@ def circuit_gains(circuit: Microcircuit) -> list[float]:
     """
     neuron = circuit.neuron
     alpha = prediction_factors(circuit)
-    share = neuron.g_nudge / (neuron.g_L + neuron.g_basal + neuron.g_nudge)
-    passed_on = neuron.g_apical / (neuron.g_L + neuron.g_basal + neuron.g_apical) * (1.0 - share)
-    gains = [share]  # times alpha_k, from the output down
+    passed_on = neuron.g_apical / (neuron.g_L + neuron.g_basal + neuron.g_apical) * (1.0 - neuron.partner_share)
+    gains = [neuron.target_share]  # times alpha_k, from the output down
     for _, above in pairwise(range(len(alpha))):
         gains.append(gains[-1] * passed_on / alpha[len(alpha) - above])
     return [gain / a for gain, a in zip(reversed(gains), alpha, strict=True)]

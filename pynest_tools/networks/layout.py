@@ -61,6 +61,8 @@ class Layout:
         Number of cells without inputs, and of weights.
     pyramidal, interneurons : list of slice
         Cells P_1, ..., P_N and I_1, ..., I_{N-1}.
+    levels : list of slice
+        P_1, then I_k and P_{k+1} side by side.
     hidden : ndarray of int
         Indices of all hidden pyramidal cells.
     outputs : slice
@@ -72,16 +74,16 @@ class Layout:
     """
 
     def __init__(self, circuit: Microcircuit) -> None:
-        sizes, neuron = circuit.sizes, circuit.neuron
+        sizes, neuron, layers = circuit.sizes, circuit.neuron, circuit.layers
         self.neuron = neuron
-        self.pyramidal = [slice(0, sizes[1])]
-        self.interneurons: list[slice] = []
-        for n in sizes[2:]:
-            start = self.pyramidal[-1].stop
-            self.interneurons.append(slice(start, start + n))
-            self.pyramidal.append(slice(start + n, start + 2 * n))
+        self.pyramidal = [layers[f"P_{k}"] for k in range(1, len(sizes))]
+        self.interneurons = [layers[f"I_{k}"] for k in range(1, len(sizes) - 1)]
         self.outputs = self.pyramidal[-1]
         self.hidden = np.concatenate([np.arange(layer.start, layer.stop) for layer in self.pyramidal[:-1]])
+        self.levels = [
+            self.pyramidal[0],
+            *(slice(i.start, p.stop) for i, p in zip(self.interneurons, self.pyramidal[1:], strict=True)),
+        ]
         self.partners = np.concatenate([np.arange(layer.start, layer.stop) for layer in self.pyramidal[1:]])
         self.all_interneurons = np.concatenate([np.arange(cells.start, cells.stop) for cells in self.interneurons])
         self.n_cells = self.outputs.stop
@@ -89,8 +91,7 @@ class Layout:
         self.blocks: list[Block] = []
         self.n_weights = 0
         self._add(slice(0, sizes[0]), self.pyramidal[0], from_inputs=True)
-        for layer, interneurons, above in zip(self.pyramidal[:-1], self.interneurons, self.pyramidal[1:], strict=True):
-            both = slice(interneurons.start, above.stop)
+        for layer, both in zip(self.pyramidal[:-1], self.levels[1:], strict=True):
             self._add(layer, both)
             self._add(both, layer, apical=True)
 
@@ -146,12 +147,12 @@ class Layout:
             matrices += [ip, up, pi, down]
         return matrices
 
-    def result(self, V_soma: FloatArray, V_basal: FloatArray, V_apical: FloatArray) -> TrialResult:
-        """What is read out of mean potentials (mV), each of shape (..., n, n_cells)."""
+    def result(self, V_soma: FloatArray, prediction: FloatArray, V_apical: FloatArray) -> TrialResult:
+        """What is read out of mean potentials (mV): of all cells, of outputs, and of hidden pyramidal cells, shape (..., n, cells)."""
         return TrialResult(
             V_soma=V_soma,
-            prediction=(self.basal_factor * V_basal)[..., self.outputs],
-            apical_error=np.mean(np.abs(V_apical[..., self.hidden]), axis=-1),
+            prediction=prediction,
+            apical_error=np.mean(np.abs(V_apical), axis=-1),
             interneuron_error=rate_difference(
                 V_soma[..., self.all_interneurons], V_soma[..., self.partners], self.neuron
             ),

@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .backend import DivergenceError, FloatArray, TrialResult, Weights
+from .backend import FloatArray, TrialResult, Weights, refuse_potentials
 from .layout import Layout
 from .microcircuit import Microcircuit
 from .transfer import transfer
 
 BASAL, APICAL = 0, 1
-MAX_POTENTIAL = 1000.0  # mV; no membrane reaches 1 V, and the cells in NEST refuse more, too
 
 
 class _Shares(NamedTuple):
@@ -62,7 +61,7 @@ class OdeMicrocircuit:
         # arrays of both dendrites have a first axis for basal and apical
         decay = np.array([_decay(h, neuron.tau_basal), _decay(h, neuron.tau_apical)]).reshape(2, 1, 1, 1)
         self._keep_dendrites, self._add_dendrites = decay, 1.0 - decay
-        self._share_of_partner = neuron.g_nudge / (neuron.g_L + neuron.g_basal + neuron.g_nudge)
+        self._share_of_partner = neuron.partner_share
         self._keep_trace = _decay(h, plasticity.tau_s)
         self._add_rate = self._keep_trace * h / plasticity.tau_s if plasticity.tau_s > 0.0 else 1.0
         self._filtered, self._keep_filtered = plasticity.tau_Delta > 0.0, _decay(h, plasticity.tau_Delta)
@@ -71,6 +70,7 @@ class OdeMicrocircuit:
         self._eta_h = eta * h
         self._low = np.where(eta > 0.0, plasticity.Wmin, -np.inf)
         self._high = np.where(eta > 0.0, plasticity.Wmax, np.inf)
+        self._learns_free, self._learns_taught = self._windows()
         self._unnudged = self._shares(np.zeros((1, 1, layout.n_cells)))
         self._is_stack = weights.up[0].ndim > 2
         self._W = np.atleast_2d(layout.flatten(weights))
@@ -103,7 +103,10 @@ class OdeMicrocircuit:
         finally:
             self.simulation_time_s += time.perf_counter() - started
         means = [np.concatenate(part, axis=1) for part in zip(*parts, strict=True)]
-        return self._layout.result(*(mean if self._is_stack else mean[0] for mean in means))
+        V_soma, V_basal, V_apical = means if self._is_stack else (mean[0] for mean in means)
+        layout = self._layout
+        prediction = (layout.basal_factor * V_basal)[..., layout.outputs]
+        return layout.result(V_soma, prediction, V_apical[..., layout.hidden])
 
     def get_weights(self) -> Weights:
         """Present weights (mV ms), of the shape in which they were given."""
@@ -119,6 +122,16 @@ class OdeMicrocircuit:
         dendrites = np.stack([neuron.g_basal / total, self._layout.g_apical / total])
         return _Shares(dendrites, np.exp(-self.circuit.simulation.h * total / neuron.C_m))
 
+    def _windows(self) -> tuple[FloatArray, FloatArray]:
+        """Which compartments learn in the free phase and while the teacher acts, 1 or 0, shape (2, 1, 1, n_cells)."""
+        layout, names = self._layout, self.circuit.trial.free_learning
+        free, taught = np.zeros((2, 1, 1, layout.n_cells)), np.ones((2, 1, 1, layout.n_cells))
+        if "ip" in names:
+            free[BASAL, ..., layout.all_interneurons] = 1.0
+        if "pi" in names:
+            free[APICAL, ..., layout.hidden], taught[APICAL] = 1.0, 0.0
+        return free, taught
+
     def _steps(self, duration: float) -> int:
         return round(duration / self.circuit.simulation.h)
 
@@ -126,29 +139,34 @@ class OdeMicrocircuit:
         self, stimuli: FloatArray, targets: FloatArray, first: int, *, is_test: bool, learn: bool
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Present one batch; returns mean potentials over the read-out window, shape (networks, batch, cells) (mV)."""
-        trial, layout = self.circuit.trial, self._layout
+        trial, neuron, layout = self.circuit.trial, self.circuit.neuron, self._layout
         if trial.between == "reset":
             self._finish_learning()
             self._return_to_rest(stimuli.shape[1])
         t_pres = self._steps(trial.t_pres_test if is_test else trial.t_pres)
         readout_on = self._steps(trial.t_readout_on_test if is_test else trial.t_readout_on)
-        learn_on = self._steps(trial.t_learn_on) if learn and self._plastic else t_pres
-        interneurons_only = np.zeros((*stimuli.shape[:2], layout.n_cells))
-        interneurons_only[..., layout.all_interneurons] = self.circuit.neuron.g_nudge
-        taught = interneurons_only.copy()
-        taught[..., layout.outputs] = np.where(np.isnan(targets), 0.0, self.circuit.neuron.g_nudge)
-        drive = self._share_of_partner * np.nan_to_num(targets)
-        shares = self._shares(taught)
-        V_soma, V_dendrites = np.zeros_like(taught), np.zeros((2, *taught.shape))
+        target_on, learn_on = self._steps(trial.t_target_on), self._steps(trial.t_learn_on)
+        free_on = self._steps(trial.t_free_learn_on) if trial.free_learning else target_on
+        g_nudge = np.zeros((*stimuli.shape[:2], layout.n_cells))
+        g_nudge[..., layout.all_interneurons] = neuron.g_nudge
+        free = np.zeros_like(targets), self._shares(g_nudge)
+        g_nudge[..., layout.outputs] = np.where(np.isnan(targets), 0.0, neuron.g_target_nS)
+        taught = neuron.target_share * np.nan_to_num(targets), self._shares(g_nudge)
+        V_soma, V_dendrites = np.zeros_like(g_nudge), np.zeros((2, *g_nudge.shape))
         for step in range(t_pres):
-            self._step(stimuli, drive, shares, learns=step >= learn_on)
+            learns = None
+            if learn and self._plastic:
+                if step >= learn_on:
+                    learns = self._learns_taught
+                elif free_on <= step < target_on:
+                    learns = self._learns_free
+            self._step(stimuli, *(taught if step >= target_on else free), learns)
             if step >= readout_on:
                 V_soma += self._V_soma
                 V_dendrites += self._V_dendrites
-        silence, no_drive, shares = np.zeros_like(stimuli), np.zeros_like(drive), self._shares(interneurons_only)
         for _ in range(self._steps(trial.t_relax)):
-            self._step(silence, no_drive, shares, learns=False)
-        self._refuse_divergence(first)
+            self._step(np.zeros_like(stimuli), *free, None)
+        refuse_potentials(self.circuit, np.abs(self._V_soma), first)
         V_basal, V_apical = V_dendrites / (t_pres - readout_on)
         return V_soma / (t_pres - readout_on), V_basal, V_apical
 
@@ -165,8 +183,8 @@ class OdeMicrocircuit:
         ).copy()  # numpy is faster with whole arrays
         self._input_trace = np.zeros((len(self._W), batch, self.circuit.sizes[0]))
 
-    def _step(self, stimuli: FloatArray, drive: FloatArray, shares: _Shares, *, learns: bool) -> None:
-        """One time step; `drive` is what the teacher adds to u_inf (mV)."""
+    def _step(self, stimuli: FloatArray, drive: FloatArray, shares: _Shares, learns: FloatArray | None) -> None:
+        """One time step; `drive` is what the teacher adds to u_inf (mV), `learns` a factor of the errors, None: no learning."""
         neuron, layout = self.circuit.neuron, self._layout
         arrivals = self._arrivals.popleft()
         self._V_dendrites *= self._keep_dendrites
@@ -188,10 +206,12 @@ class OdeMicrocircuit:
             self._input_trace *= self._keep_trace
             self._input_trace += self._add_rate * stimuli
             errors = None
-            if learns:
+            if learns is not None:
                 errors = np.empty_like(self._V_dendrites)
                 np.subtract(rates, transfer(self._basal_factor * self._V_dendrites[BASAL], neuron), out=errors[BASAL])
                 np.negative(self._V_dendrites[APICAL], out=errors[APICAL])
+                if self.circuit.trial.free_learning:
+                    errors *= learns
             self._errors.append(errors)
 
         dendrites, nudge = arrivals.dendrites, arrivals.nudge  # used up, so there is room; 0 where nothing ever arrives
@@ -245,17 +265,6 @@ class OdeMicrocircuit:
             self._change(self._E * self._eta_h)
             self._E[...] = 0.0
             self._pending = False
-
-    def _refuse_divergence(self, first: int) -> None:
-        largest = np.max(np.abs(self._V_soma), axis=(0, 2))
-        absurd = ~(largest <= MAX_POTENTIAL)
-        if np.any(absurd):
-            sample = int(np.argmax(absurd))
-            raise DivergenceError(
-                f"the network diverges: a somatic potential became {largest[sample]:.4g} mV; "
-                "lower the learning rates or the weights of the feedback",
-                first + sample,
-            )
 
 
 def _decay(h: float, tau: float) -> float:

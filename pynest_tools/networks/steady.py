@@ -4,28 +4,51 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from .backend import DivergenceError, FloatArray, TrialResult, Weights
+from .backend import FloatArray, TrialResult, Weights
+from .fixed_point import FixedPoint
 from .layout import Layout
 from .microcircuit import Microcircuit
-from .transfer import transfer
 
-TOLERANCE = 1e-11  # mV, largest change in an iteration; potentials of some mV are rounded to 1e-15 mV
-MAX_ITERATIONS = 1000
-MEMORY = 5  # iterations from which the next one is extrapolated
-PATIENCE = 20  # iterations without progress after which steps are made smaller
-RELATIVE_FLOOR = 1e-14  # keeps the small linear systems solvable; they need no more digits
+TEST_BATCH = 250  # samples that are tested side by side: their potentials stay in the processor's cache
+
+
+class _Learning(NamedTuple):
+    """Synapses onto one compartment of cells of one level that learn.
+
+    Attributes
+    ----------
+    weights, change : ndarray, shape (..., post, pre)
+        View of the network's weights (mV ms), and room for their change.
+    eta : ndarray, shape (post,)
+        Change of the weights per error and rate: learning rate times the time for which it acts (mV ms^3; of pi ms^2).
+    apical : bool
+        Whether they are on apical dendrites.
+    level : int
+        Of the postsynaptic cells; the presynaptic ones are a level below, or above if the synapses are apical.
+    cells : slice
+        The postsynaptic cells of their level, or, if apical, the presynaptic ones of theirs.
+    """
+
+    weights: FloatArray
+    change: FloatArray
+    eta: FloatArray
+    apical: bool
+    level: int
+    cells: slice
 
 
 class SteadyMicrocircuit:
     """A microcircuit whose potentials are at their fixed point, and whose weights change once per sample or batch.
 
     That is how Sacramento et al. (2018) trained on MNIST. The weights change by what a sample at its steady state would change them
-    from t_learn_on to t_pres. All else that happens in time, such as time constants, delays, latent equilibrium and the state
-    between samples, means nothing here.
+    from t_learn_on to t_pres. If something learns in a free phase, that one's steady state comes first, and changes the weights by
+    what it would from t_free_learn_on to t_target_on. All else that happens in time, such as time constants, delays, latent
+    equilibrium and the state between samples, means nothing here.
 
     Parameters
     ----------
@@ -37,19 +60,26 @@ class SteadyMicrocircuit:
         Number of samples whose changes are summed before the weights change.
     """
 
-    chunk_samples = 1000
+    chunk_samples = 5000
 
     def __init__(self, circuit: Microcircuit, weights: Weights, batch_size: int = 1) -> None:
         self.circuit = circuit
         self.simulation_time_s = 0.0
         self._batch_size = batch_size
         self._layout = Layout(circuit)
-        eta = self._layout.per_weight(circuit)
-        self._change_per_error = eta * (circuit.trial.t_pres - circuit.trial.t_learn_on)
-        self._plastic = bool(np.any(eta > 0.0))
-        self._low = np.where(eta > 0.0, circuit.plasticity.Wmin, -np.inf)
-        self._high = np.where(eta > 0.0, circuit.plasticity.Wmax, np.inf)
-        self.set_weights(weights)
+        self._W = self._layout.flatten(weights)
+        trial, free = circuit.trial, circuit.trial.free_learning
+        silent = [0.0] * circuit.n_hidden
+        self._taught = self._plastic(
+            trial.t_pres - trial.t_learn_on, circuit.eta_up, circuit.eta_ip, silent if "pi" in free else circuit.eta_pi
+        )
+        self._free = self._plastic(
+            trial.t_target_on - trial.t_free_learn_on,
+            [0.0, *silent],
+            circuit.eta_ip if "ip" in free else silent,
+            circuit.eta_pi if "pi" in free else silent,
+        )
+        self._states: dict[tuple[int, ...], FixedPoint] = {}
 
     def run(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> TrialResult:
         """Present samples; see `Network.run`. With many networks, all arrays have a first axis for them.
@@ -57,26 +87,13 @@ class SteadyMicrocircuit:
         Raises
         ------
         DivergenceError
-            If a sample has no steady state that the iteration finds.
+            If a sample has no steady state that the sweeps find.
         """
         started = time.perf_counter()
-        stimuli = np.fmax(stimuli, 0.0)  # neither negative rates nor NaN
-        if targets is None:
-            targets = np.full((*stimuli.shape[:-1], self.circuit.sizes[-1]), np.nan)
-        learn = learn and self._plastic
-        n = stimuli.shape[-2]
-        size = self._batch_size if learn else n
-        parts = []
         try:
-            for i in range(0, n, size):
-                batch = stimuli[..., i : i + size, :]
-                u, V_basal, V_apical = self._solve(batch, targets[..., i : i + size, :], i)
-                if learn:
-                    self._learn(batch, u, V_basal, V_apical)
-                parts.append((u, V_basal, V_apical))
+            return self._run(np.fmax(stimuli, 0.0), targets, learn=learn)  # neither negative rates nor NaN
         finally:
             self.simulation_time_s += time.perf_counter() - started
-        return self._layout.result(*(np.concatenate(part, axis=-2) for part in zip(*parts, strict=True)))
 
     def get_weights(self) -> Weights:
         """Present weights (mV ms), of the shape in which they were given."""
@@ -84,89 +101,77 @@ class SteadyMicrocircuit:
 
     def set_weights(self, weights: Weights) -> None:
         """Set every weight exactly (mV ms)."""
-        self._W = self._layout.flatten(weights)
+        self._W[...] = self._layout.flatten(weights)
 
-    def _solve(self, stimuli: FloatArray, targets: FloatArray, first: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Somatic, basal and apical potentials at the fixed point, shape (..., n, n_cells) (mV)."""
-        neuron, layout = self.circuit.neuron, self._layout
-        g_nudge = np.zeros((*stimuli.shape[:-1], layout.n_cells))
-        g_nudge[..., layout.all_interneurons] = neuron.g_nudge
-        g_nudge[..., layout.outputs] = np.where(np.isnan(targets), 0.0, neuron.g_nudge)
-        total = layout.g_rest + g_nudge
-        u_nudge = np.zeros_like(g_nudge)
-        u_nudge[..., layout.outputs] = np.nan_to_num(targets)
-        u, V_basal, V_apical = (np.zeros_like(g_nudge) for _ in range(3))
-        inputs = layout.blocks[0]
-        V_basal[..., inputs.post] = stimuli @ inputs.of(self._W).swapaxes(-1, -2)
-        mixing = _Mixing(u)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for _ in range(MAX_ITERATIONS):
-                rates = transfer(u, neuron)
-                for block in layout.blocks[1:]:
-                    onto = V_apical if block.apical else V_basal
-                    np.matmul(rates[..., block.pre], block.of(self._W).swapaxes(-1, -2), out=onto[..., block.post])
-                u_nudge[..., layout.all_interneurons] = u[..., layout.partners]
-                u_inf = (neuron.g_basal * V_basal + layout.g_apical * V_apical + g_nudge * u_nudge) / total
-                change = np.max(np.abs(u_inf - u), axis=-1, keepdims=True)
-                if np.all(change <= TOLERANCE):
-                    return u_inf, V_basal, V_apical
-                u = mixing.next(u, u_inf - u, change)
-        unsettled = np.max(change, axis=tuple(range(change.ndim - 2)))[:, 0]
-        sample = int(np.argmax(~(unsettled <= TOLERANCE)))
-        raise DivergenceError(
-            f"no steady state was found: after {MAX_ITERATIONS} iterations the potentials still change by "
-            f"{unsettled[sample]:.3g} mV; lower the weights of the feedback, the nudging, or the learning rates",
-            first + sample,
-        )
+    def _run(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> TrialResult:
+        layout, samples = self._layout, stimuli.shape[:-1]
+        learn = learn and bool(self._taught or self._free)
+        taught = self._teacher(targets, samples)
+        free = self._teacher(None, samples) if learn and self._free else None
+        V_soma = np.empty((*samples, layout.n_cells))
+        prediction = np.empty((*samples, self.circuit.sizes[-1]))
+        V_apical = np.empty((*samples, len(layout.hidden)))
+        size = self._batch_size if learn else TEST_BATCH
+        for i in range(0, samples[-1], size):
+            here = (..., slice(i, i + size), slice(None))
+            batch = stimuli[here]
+            state = self._state(batch.shape[:-1])
+            if free is not None:
+                state.solve(batch, free[0][here], free[1][here], i)
+                self._learn(self._free, batch, state)
+            state.solve(batch, taught[0][here], taught[1][here], i)
+            state.copy_to(V_soma[here], prediction[here], V_apical[here])
+            if learn:
+                self._learn(self._taught, batch, state)
+        return layout.result(V_soma, prediction, V_apical)
 
-    def _learn(self, stimuli: FloatArray, u: FloatArray, V_basal: FloatArray, V_apical: FloatArray) -> None:
-        neuron, layout = self.circuit.neuron, self._layout
-        rates = transfer(u, neuron)
-        basal = rates - transfer(layout.basal_factor * V_basal, neuron)
-        change = np.empty_like(self._W)
-        for block in layout.blocks:
-            error = -V_apical[..., block.post] if block.apical else basal[..., block.post]
-            pre = stimuli if block.from_inputs else rates[..., block.pre]
-            np.matmul(error.swapaxes(-1, -2), pre, out=block.of(change))
-        self._W += self._change_per_error * change
-        np.clip(self._W, self._low, self._high, out=self._W)
+    def _state(self, shape: tuple[int, ...]) -> FixedPoint:
+        if shape not in self._states:
+            self._states[shape] = FixedPoint(self.circuit, self._layout, self._W, shape)
+        return self._states[shape]
 
+    def _teacher(self, targets: FloatArray | None, samples: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+        """Share of v_b in the potentials of output cells, and what the teacher adds to them (mV)."""
+        neuron = self.circuit.neuron
+        alone = neuron.g_basal / (neuron.g_L + neuron.g_basal)
+        if targets is None:
+            shape = (*samples, self.circuit.sizes[-1])
+            return np.full(shape, alone), np.zeros(shape)
+        absent = np.isnan(targets)
+        share = np.where(absent, alone, alone * (1.0 - neuron.target_share))
+        return share, np.where(absent, 0.0, neuron.target_share * targets)
 
-class _Mixing:
-    """Anderson's extrapolation of a fixed-point iteration, for each sample on its own.
+    def _plastic(
+        self, duration: float, eta_up: Sequence[float], eta_ip: Sequence[float], eta_pi: Sequence[float]
+    ) -> list[_Learning]:
+        """What learns for a certain time (ms) with these learning rates by layer."""
+        found = []
+        basal, apical = [self._layout.blocks[0], *self._layout.blocks[1::2]], self._layout.blocks[2::2]
+        for level, block in enumerate(basal):
+            n = self.circuit.sizes[level + 1]
+            by_cells = [eta_up[level]] if level == 0 else [eta_ip[level - 1], eta_up[level]]
+            eta = duration * np.repeat(by_cells, n)
+            plastic = np.flatnonzero(eta)
+            if len(plastic) > 0:
+                cells = slice(int(plastic[0]), int(plastic[-1]) + 1)
+                weights = block.of(self._W)[..., cells, :]
+                found.append(_Learning(weights, np.empty_like(weights), eta[cells], False, level, cells))
+        for level, block in enumerate(apical):
+            if eta_pi[level] > 0.0:
+                n, cells = block.shape[0], slice(block.shape[1] // 2)
+                weights = block.of(self._W)[..., cells]
+                eta = np.full(n, -duration * eta_pi[level])  # the error is -v_a
+                found.append(_Learning(weights, np.empty(weights.shape), eta, True, level, cells))
+        return found
 
-    The next potentials are those at which the changes of the last iterations would cancel best if they were linear in the potentials
-    (Walker and Ni 2011, SIAM J. Numer. Anal. 49:1715). Where that makes no progress, it begins anew with smaller steps: the potentials
-    then move as those of leaky cells do.
-    """
-
-    def __init__(self, u: FloatArray) -> None:
-        self._moves: deque[tuple[FloatArray, FloatArray]] = deque(maxlen=MEMORY)  # of potentials and of changes
-        self._last: tuple[FloatArray, FloatArray] | None = None
-        self._step = np.ones((*u.shape[:-1], 1))
-        self._best = np.full_like(self._step, np.inf)
-        self._since_best = np.zeros_like(self._step)
-
-    def next(self, u: FloatArray, f: FloatArray, largest: FloatArray) -> FloatArray:
-        """Next potentials, from the present ones, the change f that the cells want, and its largest magnitude (mV)."""
-        if self._last is not None:
-            self._moves.append((u - self._last[0], f - self._last[1]))
-        self._last = (u, f)
-        better = largest < self._best
-        self._since_best = np.where(better, 0.0, self._since_best + 1.0)
-        self._best = np.where(better, largest, self._best)
-        stuck = self._since_best >= PATIENCE
-        if np.any(stuck):
-            self._step[stuck] /= 2.0
-            self._since_best[stuck], self._best[stuck] = 0.0, largest[stuck]
-            for du, df in self._moves:
-                du[stuck[..., 0]] = df[stuck[..., 0]] = 0.0
-        moved = u + self._step * f
-        if not self._moves:
-            return moved
-        du, df = (np.stack(part, axis=-1) for part in zip(*self._moves, strict=True))  # (..., n_cells, memory)
-        gram = np.nan_to_num(df.swapaxes(-1, -2) @ df)
-        trace = np.trace(gram, axis1=-2, axis2=-1)[..., np.newaxis, np.newaxis]
-        gram += (RELATIVE_FLOOR * trace + np.finfo(float).tiny) * np.eye(gram.shape[-1])
-        share = np.linalg.solve(gram, np.nan_to_num(df.swapaxes(-1, -2) @ f[..., np.newaxis]))
-        return np.asarray(moved - ((du + self._step[..., np.newaxis] * df) @ share)[..., 0])
+    def _learn(self, projections: list[_Learning], stimuli: FloatArray, state: FixedPoint) -> None:
+        plasticity = self.circuit.plasticity
+        for own in projections:
+            if own.apical:
+                error, pre = state.V_apical[own.level], state.rates[own.level + 1][..., own.cells]
+            else:
+                error = state.basal_error(own.level, own.cells)
+                pre = state.P_rates[own.level - 1] if own.level > 0 else stimuli
+            np.matmul((error * own.eta).swapaxes(-1, -2), pre, out=own.change)
+            np.add(own.weights, own.change, out=own.weights)
+            np.clip(own.weights, plasticity.Wmin, plasticity.Wmax, out=own.weights)

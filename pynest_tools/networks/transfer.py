@@ -9,7 +9,7 @@ from .backend import FloatArray
 from .microcircuit import NeuronParameters
 
 
-def transfer(u: FloatArray, neuron: NeuronParameters) -> FloatArray:
+def transfer(u: FloatArray, neuron: NeuronParameters, out: FloatArray | None = None) -> FloatArray:
     """Rates at potentials: phi(u) = gamma ln(1 + exp(beta (u - theta))), without overflow.
 
     Parameters
@@ -18,24 +18,25 @@ def transfer(u: FloatArray, neuron: NeuronParameters) -> FloatArray:
         Potentials (mV).
     neuron : NeuronParameters
         gamma (1/ms), beta (1/mV), theta (mV).
+    out : ndarray, optional
+        Where to put the rates.
 
     Returns
     -------
     ndarray
         Rates (1/ms), of the shape of u.
     """
-    x = neuron.beta * u
+    x = np.multiply(u, neuron.beta, out=out)
     if neuron.theta != 0.0:
         x -= neuron.beta * neuron.theta
-    y = np.abs(x)
-    np.negative(y, out=y)
+    y = np.copysign(x, -1.0)
     np.exp(y, out=y)
     np.log1p(y, out=y)  # several times as fast as numpy's logaddexp, and as exact
     np.maximum(x, 0.0, out=x)
-    y += x
+    x += y
     if neuron.gamma != 1.0:
-        y *= neuron.gamma
-    return y
+        x *= neuron.gamma
+    return x
 
 
 def transfer_slope(u: FloatArray, neuron: NeuronParameters) -> FloatArray:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -33,14 +34,15 @@ def weight_shapes(sizes: Sequence[int]) -> dict[str, list[tuple[int, int]]]:
 
 
 def initial_weights(circuit: Microcircuit, rng: np.random.Generator) -> Weights:
-    """Draw all weights uniformly, then make them self-predicting if the circuit asks for it.
+    """Draw all weights uniformly, then make them aligned and self-predicting if the circuit asks for it.
 
     Parameters
     ----------
     circuit : Microcircuit
         Sizes and the bounds of the initial weights (normalised, mV ms).
     rng : numpy.random.Generator
-        Source of randomness. `up` and `down` come out the same with and without self-prediction.
+        Source of randomness. `up` and `down` come out the same with and without self-prediction, and all that is drawn is the same
+        with and without alignment.
 
     Returns
     -------
@@ -53,7 +55,30 @@ def initial_weights(circuit: Microcircuit, rng: np.random.Generator) -> Weights:
         for name, bounds in circuit.weight_bounds.items()
     }
     weights = Weights(**drawn)
+    if circuit.weights.aligned:
+        weights = aligned_weights(weights, circuit)
     return self_predicting_weights(weights, circuit.neuron) if circuit.weights.self_predicting else weights
+
+
+def aligned_weights(weights: Weights, circuit: Microcircuit) -> Weights:
+    """Set the feedback to the scaled transpose of the forward weights: weight symmetry at birth, and no transport later.
+
+    Parameters
+    ----------
+    weights : Weights
+        `up`, `ip` and `pi` are kept (normalised, mV ms).
+    circuit : Microcircuit
+        The bounds of its initial weights (mV ms).
+
+    Returns
+    -------
+    Weights
+        With W_down,k = (bound of down_k / bound of up_{k+1}) W_up,k+1^T, which is within its bound as if it were drawn.
+    """
+    bounds = circuit.weight_bounds
+    scales = [down / up for down, up in zip(bounds["down"], bounds["up"][1:], strict=True)]
+    down = [np.ascontiguousarray(scale * up.swapaxes(-1, -2)) for scale, up in zip(scales, weights.up[1:], strict=True)]
+    return replace(weights, down=down)
 
 
 def self_predicting_weights(weights: Weights, neuron: NeuronParameters) -> Weights:
@@ -73,14 +98,11 @@ def self_predicting_weights(weights: Weights, neuron: NeuronParameters) -> Weigh
     -------
     Weights
         The same `up` and `down` with W_pi = -W_down and
-        W_ip = W_up(k+1) * (g_L + g_b) / (g_L + g_b + g_a(k+1)), where g_a = 0 in the output layer:
-        the ratio of the factors with which v_b enters u of the next layer and v^ of the interneuron
-        (Sacramento et al. 2018; Haider et al. 2021).
+        W_ip = W_up(k+1) * (g_L + g_b) / (g_L + g_b + g_a(k+1)), where g_a = 0 in the output layer
+        (`NeuronParameters.interneuron_factors`; Sacramento et al. 2018; Haider et al. 2021).
     """
-    g_interneuron = neuron.g_L + neuron.g_basal
-    hidden_factor = g_interneuron / (g_interneuron + neuron.g_apical)
     next_up = weights.up[1:]
-    factors = [hidden_factor] * (len(next_up) - 1) + [1.0]
+    factors = neuron.interneuron_factors(len(next_up))
     return Weights(
         up=weights.up,
         ip=[up * factor for up, factor in zip(next_up, factors, strict=True)],

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Checkpoints: all that a run needs to go on, written so that the last whole one survives whatever happens.
 
-A checkpoint is a folder checkpoint/epoch-<number of completed epochs> with a NumPy archive of plain arrays, rank-<number>.npz, by each
-MPI process; without MPI there is rank-0.npz alone, with all rows:
+A checkpoint is a folder checkpoint/epoch-<whole epochs>-<samples of the next epoch> with a NumPy archive of plain arrays,
+rank-<number>.npz, by each MPI process; without MPI there is rank-0.npz alone, with all rows:
 
 - up_1, up_2, ..., ip_1, ..., pi_1, ..., down_1, ...: weights, normalised (mV ms), [post, pre]; of n processes, number r writes the
   rows r, r + n, r + 2 n, ...;
 - processes: how many have written;
-- epoch: number of completed epochs;
-- order: state of the generator that shuffles the samples (JSON text);
+- state: where the run is in its samples, with the state of the generator that draws them (JSON text; stream.py);
 - simulation_s: wall time spent in the simulator (s).
 
-Everything else is at rest at that moment, and NEST's random numbers are seeded anew from the seed of the run and the epoch. A run may
-go on with any other number of processes.
+Everything else is at rest at that moment, and NEST's random numbers are seeded anew from the seed of the run and the place. A run may
+go on with any other number of processes. The folder checkpoint/best holds the same of the best test so far.
 """
 
 from __future__ import annotations
@@ -42,19 +41,16 @@ class Checkpoint:
 
     Attributes
     ----------
-    epoch : int
-        Number of completed epochs.
     weights : Weights
         Normalised (mV ms), [post, pre].
-    order : dict
-        State of the generator that shuffles the samples (`numpy.random.BitGenerator.state`).
+    state : dict
+        Where the run is in its samples (`Stream.state`).
     simulation_s : float
         Wall time spent in the simulator so far (s).
     """
 
-    epoch: int
     weights: Weights
-    order: dict[str, Any]
+    state: dict[str, Any]
     simulation_s: float
 
 
@@ -68,7 +64,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     checkpoint : Checkpoint
         What to keep.
     """
-    place = folder / f"{PREFIX}{checkpoint.epoch:08d}"
+    place = folder / f"{PREFIX}{checkpoint.state['epoch']:08d}-{checkpoint.state['position']:08d}"
     scratch = folder / f"{place.name}.part"
     if rank() == 0:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -76,7 +72,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     with (scratch / PART.format(rank())).open("wb") as file:
         arrays: dict[str, Any] = {name: matrix[rank() :: n_processes()] for name, matrix in checkpoint.weights.named()}
-        arrays |= {"processes": n_processes(), "epoch": checkpoint.epoch, "order": json.dumps(checkpoint.order)}
+        arrays |= {"processes": n_processes(), "state": json.dumps(checkpoint.state)}
         np.savez(file, simulation_s=checkpoint.simulation_s, **arrays)
         file.flush()
         os.fsync(file.fileno())
@@ -109,13 +105,13 @@ def load_checkpoint(folder: Path, sizes: Sequence[int]) -> Checkpoint:
     path = whole[-1] / PART.format(0)
     arrays = read_arrays(path)
     try:
-        epoch, order = int(arrays.pop("epoch")), json.loads(str(arrays.pop("order")))
+        state = json.loads(str(arrays.pop("state")))
         simulation_s, processes = float(arrays.pop("simulation_s")), int(arrays.pop("processes"))
     except (KeyError, ValueError) as error:
         raise UserError(f"{path} is not a checkpoint: {error}") from error
     shares = [arrays, *(read_arrays(whole[-1] / PART.format(r)) for r in range(1, processes))]
     matrices = {name: _interleaved([share[name] for share in shares]) for name in arrays}
-    return Checkpoint(epoch, weights_from(matrices, sizes, path), order, simulation_s)
+    return Checkpoint(weights_from(matrices, sizes, path), state, simulation_s)
 
 
 def _interleaved(shares: list[FloatArray]) -> FloatArray:

@@ -12,7 +12,8 @@ from pathlib import Path
 from queue import Queue
 from typing import Any
 
-from .folder import Metrics, RunFolder
+from .folder import RunFolder
+from .metrics import Metrics
 from .specification import RunSpecification
 from .summary import TrainingResult
 from .training import train

@@ -1,24 +1,35 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The folder of a run: specification, metrics, summary, checkpoint, figures."""
+"""The folder of a run: specification, data, metrics, summary, checkpoint, figures."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
-from ..kernel.parallel import rank, wait_for_all
-from .specification import RunSpecification
+import numpy as np
 
-Metrics = dict[str, float]
+from ..errors import SpecificationError, UserError
+from ..kernel.parallel import rank, wait_for_all
+from ..tasks import Task
+from .metrics import Metrics
+from .specification import RunSpecification
 
 
 def default_folder(spec: RunSpecification) -> Path:
-    """Folder of a run whose place was not given: runs/<task>-<backend>-seed<seed>."""
-    return Path("runs") / f"{spec.task.name}-{spec.backend}-seed{spec.seed}"
+    """Folder of a run whose place was not given: runs/<task>-<backend>-seed<seed>, with a code of the settings if they are not the default."""
+    name = f"{spec.task.name}-{spec.backend}-seed{spec.seed}"
+    text = spec.to_toml()
+    try:
+        usual = RunSpecification.for_task(spec.task.name, {"seed": spec.seed, "backend": spec.backend}).to_toml()
+    except SpecificationError:  # the task has no default
+        usual = ""
+    code = "" if text == usual else "-" + hashlib.sha256(text.encode()).hexdigest()[:6]
+    return Path("runs") / f"{name}{code}"
 
 
 class RunFolder:
@@ -31,18 +42,26 @@ class RunFolder:
 
     Attributes
     ----------
-    config, metrics, summary, checkpoint, figure : Path
-        The fully resolved specification (TOML); one JSON record per epoch; results (JSON); folder of the checkpoint
-        (checkpoint.py); the course of training (PNG).
+    config, changes, data, preprocessing : Path
+        The fully resolved specification (TOML); one JSON record for each change of it on the way; what the task says of its data
+        (JSON); how raw data become rates and targets (NumPy archive).
+    metrics, summary, evaluations, checkpoint, figures : Path
+        One JSON record per test; results (JSON); one JSON record per later evaluation; folder of the checkpoints (checkpoint.py);
+        folder of the figures (PNG).
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.config = self.path / "config.toml"
+        self.changes = self.path / "changes.jsonl"
+        self.data = self.path / "data.json"
+        self.preprocessing = self.path / "preprocessing.npz"
         self.metrics = self.path / "metrics.jsonl"
         self.summary = self.path / "summary.json"
         self.checkpoint = self.path / "checkpoint"
-        self.figure = self.path / "figures" / "training.png"
+        self.best = self.checkpoint / "best"
+        self.evaluations = self.path / "evaluations.jsonl"
+        self.figures = self.path / "figures"
 
     @classmethod
     def create(cls, path: str | Path, spec: RunSpecification, *, overwrite: bool = False) -> RunFolder:
@@ -72,11 +91,14 @@ class RunFolder:
                     f"the output folder {path} is not empty; name another one with --output, "
                     "or replace the run in it with --overwrite"
                 )
-            folder.figure.parent.mkdir(parents=True, exist_ok=True)
-            for former in (folder.metrics, folder.summary, folder.figure):
+            folder.figures.mkdir(parents=True, exist_ok=True)
+            for former in (folder.changes, folder.data, folder.preprocessing, folder.metrics, folder.summary, folder.evaluations):
                 former.unlink(missing_ok=True)
+            for figure in folder.figures.glob("*.png"):
+                figure.unlink()
             shutil.rmtree(folder.checkpoint, ignore_errors=True)
             folder.write_specification(spec)
+            folder._write_data(spec.task)
             folder.metrics.touch()
         except OSError as error:
             raise UserError(
@@ -97,21 +119,20 @@ class RunFolder:
             )
         return folder
 
-    def read_specification(self, epochs: int | None = None, threads: int | None = None) -> RunSpecification:
-        """The specification of the run, with another number of epochs of training, or of threads, if one is given.
+    def read_specification(self, task: Task | None = None) -> RunSpecification:
+        """The specification of the run.
+
+        Parameters
+        ----------
+        task : Task, optional
+            Its task, if that is not one that can be found by its name.
 
         Raises
         ------
         SpecificationError
             If the file cannot be read or describes no possible run.
         """
-        spec = RunSpecification.from_toml(self.config)
-        if epochs is not None:
-            spec = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": epochs})})
-        if threads is not None:
-            simulation = spec.network.simulation.model_copy(update={"threads": threads})
-            spec = spec.model_copy(update={"network": spec.network.model_copy(update={"simulation": simulation})})
-        return spec
+        return RunSpecification.from_toml(self.config, task)
 
     def write_specification(self, spec: RunSpecification) -> None:
         """Write the complete specification, in one step: other MPI processes may be reading the former one."""
@@ -119,15 +140,33 @@ class RunFolder:
             return
         _write_in_one_step(self.config, spec.to_toml())
 
-    def append_metrics(self, record: Mapping[str, float]) -> None:
-        """Append the record of an epoch and close the file, so that a crash loses nothing."""
+    def _write_data(self, task: Task) -> None:
+        """Keep what the task says of its data, and how it makes rates and targets of them."""
+        if hasattr(task, "describe"):
+            self.data.write_text(json.dumps(task.describe(), indent=2) + "\n", encoding="utf-8")
+        if (preprocessing := getattr(task, "preprocessing", None)) is not None:
+            with self.preprocessing.open("wb") as file:
+                np.savez(file, **preprocessing.arrays())
+
+    def refuse_other_data(self, task: Task) -> None:
+        """Raise UserError if the task's data are not those with which the run began."""
+        if self.data.is_file() and hasattr(task, "describe"):
+            before, now = json.loads(self.data.read_text(encoding="utf-8")), task.describe()
+            if before.get("sha256") != now.get("sha256"):
+                raise UserError(
+                    f"the data of the run have changed since it began: their SHA-256 was {before.get('sha256')} and is now "
+                    f"{now.get('sha256')}; put the former data back, or begin a new run"
+                )
+
+    def append(self, path: Path, record: Mapping[str, Any]) -> None:
+        """Append a record to one of the files of records and close it, so that a crash loses nothing."""
         if rank() > 0:
             return
-        with self.metrics.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(dict(record), allow_nan=False) + "\n")
 
     def read_metrics(self) -> list[Metrics]:
-        """Records of all epochs; an unfinished last line (a run that was killed) is left out.
+        """Records of all tests; an unfinished last line (a run that was killed) is left out.
 
         Raises
         ------
@@ -140,17 +179,17 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read the metrics {self.metrics}: {error}") from error
 
-    def forget_metrics_after(self, epoch: int) -> list[Metrics]:
-        """Drop the records of later epochs, which are to be trained again; returns the others.
+    def forget_metrics_after(self, samples: int) -> list[Metrics]:
+        """Drop the records of later tests, whose samples are to be learned again; returns the others.
 
         Raises
         ------
         UserError
-            If the file lacks the record of an epoch until then.
+            If the file lacks the record of the test after so many samples.
         """
-        records = [record for record in self.read_metrics() if record["epoch"] <= epoch]
-        if [record["epoch"] for record in records] != list(range(epoch + 1)):
-            raise UserError(f"{self.metrics} does not hold one record for each of the epochs 0 to {epoch}")
+        records = [record for record in self.read_metrics() if record["samples"] <= samples]
+        if not records or records[-1]["samples"] != samples:
+            raise UserError(f"{self.metrics} lacks the record of the test after {samples} samples, where the checkpoint is")
         wait_for_all()  # until every process has read
         if rank() > 0:
             return records
@@ -161,7 +200,9 @@ class RunFolder:
         """Write the results in one step, so that no reader ever sees half of them."""
         if rank() > 0:
             return
-        _write_in_one_step(self.summary, json.dumps(summary, indent=2, allow_nan=False) + "\n")
+        text = json.dumps(summary, indent=2, allow_nan=False)
+        rows = re.sub(r"\[[\d\s,.]*\]", lambda row: re.sub(r"\s+", "", row[0]).replace(",", ", "), text)  # of numbers, in one line
+        _write_in_one_step(self.summary, rows + "\n")
 
 
 def _write_in_one_step(path: Path, text: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import tomlkit
 import tomlkit.exceptions
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ..errors import SpecificationError
+from ..errors import SpecificationError, UserError
 from ..networks import Backend
 from ..networks.microcircuit import (
     InitialWeights,
@@ -21,8 +21,10 @@ from ..networks.microcircuit import (
     SimulationParameters,
     TrialParameters,
 )
-from ..settings import Settings, explain, merged, suggestion, to_toml
-from ..tasks import TASKS, AnyTask
+from ..settings import Settings, explain, merged, to_toml
+from ..tasks import Task, find_task
+from ..tasks.protocol import default_run_of
+from .schedule import Decay, Schedules
 
 __all__ = [
     "InitialWeights",
@@ -37,28 +39,42 @@ __all__ = [
 ]
 
 
+DEFAULT_HIDDEN = [30]  # cells of the hidden layer, if neither user nor task says otherwise (thesis, bars)
+
+
 class TrainingParameters(Settings):
-    """How long to train, and how often to test."""
+    """How long to train, how often to test, and what changes in the course of it."""
 
     epochs: int = Field(default=200, ge=0, description="epochs of training")
     test_interval: int = Field(default=10, ge=1, description="epochs between two tests (thesis)")
+    test_every: int = Field(default=0, ge=0, description="samples between two tests instead; 0: test_interval counts")
+    test_samples: int = Field(
+        default=0, ge=0, description="samples of a test during training, always the same ones; 0: the whole validation set"
+    )
     stop_after: int = Field(
         default=0, ge=0, description="end early after so many tests in a row at 100 %; 0: train all epochs"
+    )
+    patience: int = Field(
+        default=0, ge=0, description="end early after so many tests without a new best one, and keep that; 0: train all epochs"
     )
     batch_size: int = Field(
         default=1, ge=1, description="samples learned side by side, their changes summed (ode, steady, backprop)"
     )
+    schedule: Schedules = Field(default=Schedules(), description="course of the learning rates, from test to test")
+    decay: Decay = Field(default=Decay(), description="decay of the weights, from test to test")
 
 
 class RunSpecification(Settings):
     """Everything that determines a run."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     seed: int = Field(default=1, ge=0, description="seed of weights, order of samples, and spikes")
     backend: Backend = Field(
         default="spiking",
         description="spiking, rate: NEST; ode: rates in numpy; steady: their fixed point; backprop: gradient descent",
     )
-    task: AnyTask = Field(discriminator="name", description="what is learned")
+    task: Task = Field(description="what is learned")
     network: Microcircuit
     training: TrainingParameters = TrainingParameters()
 
@@ -72,7 +88,7 @@ class RunSpecification(Settings):
             if given != wanted:
                 raise ValueError(
                     f"network.sizes {list(self.network.sizes)} has {given} {what}, but task {self.task.name} "
-                    f"has {wanted}: the {place} size must be {wanted}"
+                    f"has {wanted}: the {place} size must be {wanted}, or give network.hidden alone"
                 )
         return self
 
@@ -96,33 +112,69 @@ class RunSpecification(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _schedules_fit_layers(self) -> RunSpecification:
+        for name, schedule in self.training.schedule:
+            layers = self.network.n_hidden + (name == "up")
+            if len(schedule.warmup) not in (1, layers):
+                raise ValueError(
+                    f"training.schedule.{name}.warmup has {len(schedule.warmup)} values, but sizes {list(self.network.sizes)} need "
+                    f"{layers}; give one for each layer, or a single one for all"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_choose_by(self) -> RunSpecification:
+        for name in ("stop_after", "patience", "test_samples"):
+            if getattr(self.training, name) > 0 and not hasattr(self.task, "validation_set"):
+                raise ValueError(
+                    f"training.{name} needs a validation set, which task {self.task.name} lacks: the test set decides nothing; "
+                    "give the task a validation_set()"
+                )
+        return self
+
     @classmethod
-    def for_task(cls, name: str, changes: Mapping[str, Any] | None = None) -> RunSpecification:
+    def for_task(cls, task: str | Task, changes: Mapping[str, Any] | None = None) -> RunSpecification:
         """The default run of a task, with changes.
 
         Parameters
         ----------
-        name : str
-            Name of the task.
+        task : str or Task
+            Name of the task, or the task itself.
         changes : mapping, optional
-            Nested entries to put over the defaults, e.g. ``{"network": {"neuron": {"psi": 50.0}}}``.
+            Nested entries to put over the defaults, e.g. ``{"network": {"neuron": {"psi": 50.0}}}``; ``network.hidden`` stands for
+            ``network.sizes`` without inputs and outputs, which follow from the task.
 
         Raises
         ------
         SpecificationError
             If the task is unknown or the changes make no possible run.
         """
-        if name not in TASKS:
-            raise SpecificationError(f"task {name!r} is unknown; {suggestion(name, list(TASKS))}")
-        defaults = {"task": {"name": name}, **TASKS[name].default_run()}
+        changes = dict(changes or {})
+        given = changes.pop("task", {})
+        made = make_task(task, given) if isinstance(task, str) else task
+        entries = merged({"network": {"hidden": DEFAULT_HIDDEN}}, default_run_of(made))
+        network = changes.get("network")
         try:
-            return cls.model_validate(merged(defaults, changes or {}))
+            if isinstance(network, Mapping) and "hidden" in network and "sizes" in network:
+                raise SpecificationError("network.hidden and network.sizes say the same twice: give one of them")
+            entries = merged(entries, changes)
+            if isinstance(network := entries["network"], Mapping):
+                entries["network"] = _with_sizes(network, made, changes.get("network", {}))
+            return cls.model_validate({**entries, "task": made})
         except ValidationError as error:
             raise SpecificationError(explain(error, cls)) from error
 
     @classmethod
-    def from_toml(cls, path: str | Path) -> RunSpecification:
+    def from_toml(cls, path: str | Path, task: Task | None = None) -> RunSpecification:
         """Read a run from a TOML file; what the file leaves out is the default of its task.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        task : Task, optional
+            The task, if it is not one that can be found by its name.
 
         Raises
         ------
@@ -131,13 +183,64 @@ class RunSpecification(Settings):
         """
         entries = read_toml(path)
         try:
-            return cls.for_task(task_name(entries), entries)
+            name = task_name(entries)
+            if task is not None and task.name != name:
+                raise SpecificationError(f"the run is of task {name!r}, not of {task.name!r}")
+            return cls.for_task(task or name, entries)
         except SpecificationError as error:
             raise SpecificationError(f"{path}: {error}") from error
 
     def to_toml(self) -> str:
         """The complete run as TOML, each entry with its meaning and unit; `from_toml` gives the same run."""
         return to_toml(self, title="A run of pynest_tools. Weights and learning rates are normalised, as for rates.")
+
+    def changed(self, changes: Mapping[str, Any]) -> RunSpecification:
+        """The same run with other entries, e.g. ``{"training": {"epochs": 10}}``.
+
+        Raises
+        ------
+        SpecificationError
+            If that is no possible run.
+        """
+        entries = self.model_dump(mode="json", exclude={"task"})
+        return self.for_task(self.task, merged(entries, changes))
+
+
+def make_task(name: str, entries: Any) -> Task:
+    """The task of that name with the entries of its table [task].
+
+    Raises
+    ------
+    SpecificationError
+        If there is no such task, or the entries do not suit it.
+    """
+    if not isinstance(entries, Mapping):
+        raise SpecificationError(f'task must be a table with a name, such as name = "{name}", got {entries!r}')
+    try:
+        made = find_task(name)
+    except UserError as error:
+        raise SpecificationError(str(error)) from error
+    settings = {key: value for key, value in entries.items() if key != "name"}
+    try:
+        task = made(**settings)
+    except ValidationError as error:
+        lines = explain(error, made) if isinstance(made, type) and issubclass(made, BaseModel) else str(error)
+        raise SpecificationError("\n".join(f"task.{line}" for line in lines.splitlines())) from error
+    except TypeError as error:
+        raise SpecificationError(f"the entries {settings} of [task] do not suit task {name}: {error}") from error
+    if not isinstance(task, Task):
+        raise SpecificationError(f"{made} is no task: it must have name, n_inputs, n_outputs, epoch and test_set")
+    return task
+
+
+def _with_sizes(network: Mapping[str, Any], task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of a network in which `hidden` has become `sizes`; what the user has given goes before the task's defaults."""
+    network = dict(network)
+    hidden = network.pop("hidden")
+    if "sizes" not in network or "hidden" in given:
+        layers = hidden if isinstance(hidden, list | tuple) else [hidden]
+        network["sizes"] = [task.n_inputs, *layers, task.n_outputs]
+    return network
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -155,5 +258,5 @@ def task_name(entries: Mapping[str, Any]) -> str:
     task = entries.get("task")
     name = task.get("name") if isinstance(task, Mapping) else None
     if not isinstance(name, str):
-        raise SpecificationError(f'task.name is missing; state the task, e.g. name = "{next(iter(TASKS))}" in [task]')
+        raise SpecificationError('task.name is missing; state the task, e.g. name = "bars" in [task]')
     return name

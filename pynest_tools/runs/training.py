@@ -1,33 +1,42 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The training loop: epochs of samples, tests between them, and what was reached."""
+"""The training loop: samples, tests between them, and what was reached."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from ..kernel.parallel import rank
 from ..networks import NUMPY_BACKENDS, build_network
-from ..networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights
+from ..networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights, refuse_absurd
+from ..networks.microcircuit import Microcircuit
 from ..networks.weights import initial_weights
-from .folder import Metrics, RunFolder
+from ..tasks import Samples, Task
+from ..tasks.protocol import baselines_of, tested_set
+from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .folder import RunFolder
+from .metrics import Metrics, Rates, of_set, prefixed, scores, share_at_bound
 from .specification import RunSpecification
+from .stream import Stream
 from .summary import TrainingResult, summarise
-from ..tasks import Samples
 
 Progress = Callable[[float, Metrics], None]
-_Arrays = TypeVar("_Arrays", Samples, TrialResult)
+
+#: Training samples that are presented as in a test, unless the validation set is larger: 5 % is then the standard error at 50 %.
+TRAINING_SAMPLES_TESTED = 100
 
 
 def train(
-    spec: RunSpecification, folder: RunFolder | None = None, on_progress: Progress | None = None
+    spec: RunSpecification,
+    folder: RunFolder | None = None,
+    on_progress: Progress | None = None,
+    *,
+    weights: Weights | None = None,
 ) -> TrainingResult:
     """Train a network on a task, testing it before, in between, and at the end.
 
@@ -39,37 +48,37 @@ def train(
     spec : RunSpecification
         The run. Its seed determines weights, order of samples and spikes.
     folder : RunFolder, optional
-        Where metrics (as they come), a checkpoint (after each test) and the summary are kept.
+        Where metrics (as they come), checkpoints (after each test, and of the best one) and the summary are kept.
     on_progress : callable, optional
         Called after each stretch of simulation with the number of epochs done, fractions included, and the
-        record of the epoch that was tested last.
+        record of the last test.
+    weights : Weights, optional
+        With which to begin instead of those that the seed draws (normalised, mV ms).
 
     Returns
     -------
     TrainingResult
     """
-    return _Loop([spec], folder, on_progress).run()[0]
+    loop = _Loop([spec], folder, on_progress)
+    if weights is not None:
+        loop.members[0].result.weights = weights
+    return loop.run()[0]
 
 
-def resume(
-    folder: RunFolder, epochs: int | None = None, on_progress: Progress | None = None, *, threads: int | None = None
-) -> TrainingResult:
+def resume(folder: RunFolder, spec: RunSpecification, on_progress: Progress | None = None) -> TrainingResult:
     """Continue a run from its last checkpoint, so that it ends as if it had never been interrupted.
 
-    A longer run is what it would have been from the start if the tests are at the same epochs: if it had ended at a multiple of
-    training.test_interval.
+    A longer run is what it would have been from the start if it had ended at one of its tests, and if nothing depends on its length as
+    some schedules do.
 
     Parameters
     ----------
     folder : RunFolder
         The run.
-    epochs : int, optional
-        Epochs of training in all, if other than the run's specification says.
+    spec : RunSpecification
+        Its specification from here on.
     on_progress : callable, optional
         As for `train`.
-    threads : int, optional
-        Threads of the simulator, if other than the specification says. With spikes the rest of the run is what it would have been if
-        the number of virtual processes, threads times MPI processes, stays the same.
 
     Returns
     -------
@@ -79,12 +88,13 @@ def resume(
     Raises
     ------
     UserError
-        If the folder holds no checkpoint.
+        If the folder holds no checkpoint, or the data are not those of the run.
     """
-    spec = folder.read_specification(epochs, threads)
+    folder.refuse_other_data(spec.task)
     checkpoint = load_checkpoint(folder.checkpoint, spec.network.sizes)
+    loop = _Loop([spec], folder, on_progress, checkpoint)
     folder.write_specification(spec)
-    return _Loop([spec], folder, on_progress, checkpoint).run()[0]
+    return loop.run()[0]
 
 
 def train_seeds(
@@ -104,7 +114,7 @@ def train_seeds(
     Returns
     -------
     list of TrainingResult
-        One for each seed, with the wall time of all. If one network diverges, all end.
+        One for each seed, with the wall time of all. If one network diverges, all end; patience and stop_after end them when all would end.
 
     Raises
     ------
@@ -118,22 +128,32 @@ def train_seeds(
     return _Loop([spec.model_copy(update={"seed": seed}) for seed in seeds], None, on_progress).run()
 
 
-def evaluate(network: Network, samples: Samples) -> Metrics:
+def evaluate(network: Network, task: Task, samples: Samples) -> Metrics:
     """Present samples without teacher and learning.
 
     Parameters
     ----------
     network : Network
         Is not changed but for its state.
+    task : Task
+        Says what outputs mean.
     samples : Samples
         What to present, and what should come out.
 
     Returns
     -------
     dict
-        test_loss (mean squared error of the outputs, mV^2) and test_accuracy.
+        Scores (`metrics.scores`), and rates of the layers (`metrics.Rates`).
     """
-    return _test_metrics(_gather(_present(network, samples, learn=False)), samples)
+    ((found, rates),) = _tested(network, task, [samples])
+    return found | rates
+
+
+def outputs(network: Network, stimuli: FloatArray) -> FloatArray:
+    """Potentials of the output cells, shape (n, n_outputs) (mV), for stimuli of shape (n, n_inputs) (1/ms), presented as in a test."""
+    nothing = np.full((len(stimuli), network.circuit.sizes[-1]), np.nan)
+    parts = [trial.output for _, trial in _present(network, Samples(stimuli, nothing), learn=False)]
+    return np.concatenate(parts, axis=-2)
 
 
 @dataclass
@@ -141,8 +161,35 @@ class _Member:
     """One of the networks that are trained side by side."""
 
     spec: RunSpecification
-    order: np.random.Generator
+    stream: Stream
     result: TrainingResult
+    subset: Samples  #: training samples that are presented as in a test
+
+
+@dataclass
+class _Training:
+    """What was seen in the training since the last test: sums over samples, one for each network."""
+
+    samples: int = 0
+    apical_error: Any = 0.0
+    interneuron_error: Any = 0.0
+    wall_s: float = 0.0
+
+    def add(self, trial: TrialResult) -> None:
+        self.samples += trial.apical_error.shape[-1]
+        self.apical_error = self.apical_error + np.sum(trial.apical_error, axis=-1)
+        self.interneuron_error = self.interneuron_error + np.sum(trial.interneuron_error, axis=-1)
+
+    def metrics(self, n_networks: int) -> list[Metrics]:
+        """One record for each network; nothing before the first sample."""
+        if self.samples == 0:
+            return [{} for _ in range(n_networks)]
+        means = (np.reshape(each / self.samples, -1) for each in (self.apical_error, self.interneuron_error))
+        speed = round(self.samples / self.wall_s, 3) if self.wall_s > 0.0 else 0.0
+        return [
+            {"apical_error": float(a), "interneuron_error": float(i), "samples_per_s": speed}
+            for a, i in zip(*means, strict=True)
+        ]
 
 
 class _Loop:
@@ -155,14 +202,22 @@ class _Loop:
         on_progress: Progress | None,
         checkpoint: Checkpoint | None = None,
     ) -> None:
+        self.spec, self.folder, self.on_progress = specs[0], folder, on_progress
+        training = self.spec.training
+        tested_on, samples = tested_set(self.spec.task)  # the seeds share a task
+        if 0 < training.test_samples < len(samples):
+            order = np.random.default_rng(0).permutation(len(samples))  # the same in all runs, so that they compare
+            samples = samples.take(order[: training.test_samples])
+        self.tested = samples
         self.members = []
-        baselines = specs[0].task.baselines() if rank() == 0 else {}  # the seeds share a task
         for spec in specs:
             weight_seed, order_seed = np.random.SeedSequence(spec.seed).spawn(2)
             weights = initial_weights(spec.network, np.random.default_rng(weight_seed))
-            result = TrainingResult(weights, baselines)
-            self.members.append(_Member(spec, np.random.default_rng(order_seed), result))
-        self.spec, self.folder, self.on_progress = specs[0], folder, on_progress
+            stream = Stream(spec.task, training, np.random.default_rng(order_seed))
+            own = spec.task.epoch(np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(3,))))
+            subset = own.take(slice(max(len(samples), TRAINING_SAMPLES_TESTED)))
+            self.members.append(_Member(spec, stream, TrainingResult(weights, tested_on), subset))
+        self.training = _Training()
         self.simulation_s = 0.0
         self.start = time.perf_counter()
         if checkpoint is not None and folder is not None:
@@ -170,208 +225,228 @@ class _Loop:
 
     def run(self) -> list[TrainingResult]:
         """Train to the end, to an interruption or to a divergence; what each network has reached."""
+        results = [member.result for member in self.members]
         try:
             self._run()
+            self._final_test()
         except KeyboardInterrupt:
-            for member in self.members:
-                member.result.interrupted = True
+            for result in results:
+                result.interrupted = True
         except DivergenceError as error:
-            for member in self.members:
-                member.result.diverged = str(error)
-        for member in self.members:
-            member.result.wall_s = time.perf_counter() - self.start
-            member.result.simulation_s = self.simulation_s
+            for result in results:
+                result.diverged = str(error)
+        for result in results:
+            result.wall_s = time.perf_counter() - self.start
+            result.simulation_s = self.simulation_s
         if self.folder is not None:
-            self.folder.write_summary(summarise(self.spec, self.members[0].result))
-        return [member.result for member in self.members]
+            self.folder.write_summary(summarise(self.spec, results[0]))
+        return results
 
     @property
-    def _done(self) -> int:
-        return self.members[0].result.epochs
+    def _stream(self) -> Stream:
+        return self.members[0].stream  # all are at the same place
 
     def _go_back_to(self, checkpoint: Checkpoint, folder: RunFolder) -> None:
         """Take up the only member's run where the checkpoint left it."""
         member = self.members[0]
-        member.result.weights = checkpoint.weights
-        member.result.records = folder.forget_metrics_after(checkpoint.epoch)
-        member.order.bit_generator.state = checkpoint.order
-        self.start -= member.result.records[-1]["wall_s"]
+        result = member.result
+        result.weights = checkpoint.weights
+        result.records = folder.forget_metrics_after(checkpoint.state["samples"])
+        if result.tested_on == "validation":
+            result.best_weights = load_checkpoint(folder.best, self.spec.network.sizes).weights
+        member.stream.restore(checkpoint.state)
+        self.start -= result.records[-1]["wall_s"]
         self.simulation_s = checkpoint.simulation_s
 
     def _run(self) -> None:
         if not self.members[0].result.records:
-            with self._network():
-                self._record(0, self._test(0))
-        self._report(self._done)
-        while self._done < self.spec.training.epochs and not self._has_learned():
-            with self._network():
-                self._chunk(self._done)
-            self._report(self._done)
+            with self._network(self.spec.network) as network:
+                self._test(network, {})
+        self._report()
+        while not self._stream.ended and not self._ends_early():
+            circuit = self._scheduled_circuit()
+            with self._network(circuit) as network:
+                self._chunk(network)
+                self._test(network, {f"eta_{name}": list(getattr(circuit, f"eta_{name}")) for name in ("up", "ip", "pi")})
+            self._report()
+
+    def _scheduled_circuit(self) -> Microcircuit:
+        """The circuit with the learning rates of the middle of the coming chunk."""
+        circuit, training = self.spec.network, self.spec.training
+        epoch, layers = self._stream.middle_of_chunk(), {"up": circuit.n_hidden + 1}
+        factors = {
+            name: schedule.factors(epoch, training.epochs, layers.get(name, circuit.n_hidden))
+            for name, schedule in training.schedule
+        }
+        unchanged = all(factor == 1.0 for each in factors.values() for factor in each)
+        return circuit if unchanged else circuit.with_rates(factors)
 
     @contextmanager
-    def _network(self) -> Iterator[None]:
-        """A network with the present weights, at rest, with random numbers that depend on seed and epoch only.
-
-        When it has passed its test, its weights become the present ones, and a checkpoint is kept.
-        """
+    def _network(self, circuit: Microcircuit) -> Iterator[Network]:
+        """A network with the present weights, at rest, with random numbers that depend on seed and place only."""
         weights = [member.result.weights for member in self.members]
-        seed = np.random.SeedSequence(self.spec.seed, spawn_key=(2, max(self._done, 0)))
-        self.network = build_network(
-            self.spec.backend,
-            self.spec.network,
-            weights[0] if len(weights) == 1 else Weights.stack(weights),
-            seed,
-            self.spec.training.batch_size,
-        )
-        before = self.network.simulation_time_s
+        network = self._build(circuit, weights, (2, *self._place()))
         try:
-            yield
+            yield network
         finally:
-            self.simulation_s += self.network.simulation_time_s - before
-        self._keep()
+            self.simulation_s += network.simulation_time_s
 
-    def _chunk(self, done: int) -> None:
-        """Train until the next test, and test."""
-        training = self.spec.training
-        next_test = min((done // training.test_interval + 1) * training.test_interval, training.epochs)
-        while (done := self._done) < next_test:
-            for epoch, metrics in enumerate(self._train(done, next_test), start=done + 1):
-                test = self._test(epoch) if epoch == next_test else [{}] * len(metrics)
-                self._record(epoch, [own | tested for own, tested in zip(metrics, test, strict=True)])
-            self._report(self._done)
+    def _place(self) -> tuple[int, ...]:
+        stream = self._stream
+        return (stream.epoch, stream.position) if stream.position > 0 else (stream.epoch,)
 
-    def _has_learned(self) -> bool:
-        """Whether every network has passed as many tests in a row as suffice to end early."""
-        wanted = self.spec.training.stop_after
-        return wanted > 0 and all(member.result.tests_at_100 >= wanted for member in self.members)
+    def _build(self, circuit: Microcircuit, weights: list[Weights], spawn_key: tuple[int, ...]) -> Network:
+        seed = np.random.SeedSequence(self.spec.seed, spawn_key=spawn_key)
+        stacked = weights[0] if len(weights) == 1 else Weights.stack(weights)
+        return build_network(self.spec.backend, circuit, stacked, seed, self.spec.training.batch_size)
 
-    def _train(self, done: int, next_test: int) -> list[list[Metrics]]:
-        """Train as many epochs as one chunk holds, at least one, and none beyond the next test.
+    def _chunk(self, network: Network) -> None:
+        """Train until the next test."""
+        batch = self.spec.training.batch_size
+        size = max(batch, network.chunk_samples // batch * batch)  # so that only an end of a chunk cuts a batch
+        self.training, started = _Training(), time.perf_counter()
+        while True:
+            samples = _side_by_side([member.stream.take(size) for member in self.members])
+            try:
+                for _, trial in _present(network, samples, learn=True):
+                    self.training.add(trial)
+            except DivergenceError as error:
+                raise DivergenceError(f"{self._stream.place(error.trial)}: {error}", error.trial) from error
+            self._report()
+            if self._stream.at_test:
+                break
+        trial_time = self.spec.network.trial
+        self._decay(network, self.training.samples * (trial_time.t_pres + trial_time.t_relax))
+        self.training.wall_s = time.perf_counter() - started
 
-        Returns metrics by epoch and network.
-        """
-        epochs = [self._epoch()]
-        size = epochs[0].labels.shape[-1]
-        while len(epochs) < next_test - done and (len(epochs) + 1) * size <= self.network.chunk_samples:
-            epochs.append(self._epoch())
-        samples = Samples(
-            np.concatenate([epoch.stimuli for epoch in epochs], axis=-2),
-            np.concatenate([epoch.targets for epoch in epochs], axis=-2),
-            np.concatenate([epoch.labels for epoch in epochs], axis=-1),
+    def _decay(self, network: Network, duration: float) -> None:
+        """Let weights decay by what they lose in so much time (ms)."""
+        factors = self.spec.training.decay.factors(duration)
+        if factors:
+            weights = network.get_weights()
+            for name, factor in factors.items():
+                for matrix in getattr(weights, name):
+                    matrix *= factor
+            network.set_weights(weights)
+
+    def _test(self, network: Network, rates: Metrics) -> None:
+        """Test, and keep what that says and the weights that were tested."""
+        found, on_training = (
+            self._tested(network, samples, place)
+            for samples, place in (
+                ([self.tested] * len(self.members), "test"),
+                ([member.subset for member in self.members], "test on training samples"),
+            )
         )
-        trials: list[TrialResult] = []
-        presented = 0
-        try:
-            for trial in _present(self.network, samples, learn=True):
-                trials.append(trial)
-                presented += trial.apical_error.shape[-1]
-                self._report(done + presented / size)
-        except DivergenceError as error:
-            epoch, sample = done + 1 + error.trial // size, error.trial % size + 1
-            raise DivergenceError(f"epoch {epoch}, sample {sample} of {size}: {error}", error.trial) from error
-        parts = [slice(i * size, (i + 1) * size) for i in range(len(epochs))]
-        whole = _gather(trials)
-        return [
-            [
-                {
-                    "train_loss": _loss(result.prediction[part], own.targets[part]),
-                    "train_accuracy": _accuracy(result.prediction[part], own.labels[part]),
-                    "apical_error": float(np.mean(result.apical_error[part])),
-                    "interneuron_error": float(np.mean(result.interneuron_error[part])),
-                }
-                for result, own in zip(self._split(whole), self._split(samples), strict=True)
-            ]
-            for part in parts
-        ]
-
-    def _epoch(self) -> Samples:
-        """The next epoch of every network."""
-        return self._side_by_side([member.spec.task.epoch(member.order) for member in self.members])
-
-    def _test(self, epoch: int) -> list[Metrics]:
-        own = self.spec.task.test_set()
-        samples = self._side_by_side([own] * len(self.members))
-        try:
-            result = _gather(_present(self.network, samples, learn=False))
-        except DivergenceError as error:
-            sample = f"sample {error.trial + 1} of {len(own.labels)}"
-            raise DivergenceError(f"test after epoch {epoch}, {sample}: {error}", error.trial) from error
-        return [_test_metrics(part, own) for part in self._split(result)]
-
-    def _side_by_side(self, samples: list[Samples]) -> Samples:
-        return samples[0] if len(samples) == 1 else Samples(*map(np.stack, zip(*samples, strict=True)))
-
-    def _split(self, arrays: _Arrays) -> list[_Arrays]:
-        """What belongs to each network."""
-        if len(self.members) == 1:
-            return [arrays]
-        return [type(arrays)(*parts) for parts in zip(*arrays, strict=True)]
-
-    def _keep(self) -> None:
-        """Weights of the networks become those of the results; that of a run with a folder is kept with all it needs."""
-        weights = self.network.get_weights()
+        weights = network.get_weights()
         each = [weights] if len(self.members) == 1 else weights.unstack()
-        for member, own in zip(self.members, each, strict=True):
-            member.result.weights = own
-        if self.folder is not None:
-            state: dict[str, Any] = dict(self.members[0].order.bit_generator.state)
-            save_checkpoint(self.folder.checkpoint, Checkpoint(self._done, each[0], state, self.simulation_s))
-
-    def _record(self, epoch: int, metrics: list[Metrics]) -> None:
         wall_s = round(time.perf_counter() - self.start, 3)
-        for member, own in zip(self.members, metrics, strict=True):
-            member.result.records.append({"epoch": epoch, **own, "wall_s": wall_s})
-        if self.folder is not None:
-            self.folder.append_metrics(self.members[0].result.records[-1])
+        trained = self.training.metrics(len(self.members))
+        for member, own, test, training, learned in zip(self.members, each, found, on_training, trained, strict=True):
+            result = member.result
+            result.weights = own
+            result.records.append(
+                {
+                    "epoch": self._stream.progress,
+                    "samples": self._stream.samples,
+                    **prefixed("train", {key: value for key, value in training[0].items() if key != "confusion"}),
+                    **prefixed(result.tested_on, test[0]),
+                    **test[1],
+                    **learned,
+                    **rates,
+                    "at_bound": share_at_bound(self.spec.network, own),
+                    "wall_s": wall_s,
+                }
+            )
+        self._keep(self.simulation_s + network.simulation_time_s)
 
-    def _report(self, epochs: float) -> None:
-        test = self.members[0].result.last_test
-        if self.on_progress is not None and test is not None:
-            self.on_progress(epochs, test)
-
-
-def _present(network: Network, samples: Samples, *, learn: bool) -> Iterator[TrialResult]:
-    """Present samples in chunks, with targets if `learn`; a divergence counts samples over all chunks."""
-    for start in range(0, samples.labels.shape[-1], network.chunk_samples):
-        chunk = slice(start, start + network.chunk_samples)
+    def _tested(self, network: Network, samples: list[Samples], what: str) -> list[tuple[Metrics, Metrics]]:
         try:
-            targets = samples.targets[..., chunk, :] if learn else None
-            trial = network.run(samples.stimuli[..., chunk, :], targets, learn=learn)
-            _refuse_non_finite(trial)
+            return _tested(network, self.spec.task, samples)
         except DivergenceError as error:
-            raise DivergenceError(str(error), start + error.trial) from error
-        yield trial
+            sample = f"sample {error.trial + 1} of {len(samples[0])}"
+            raise DivergenceError(f"{what} after epoch {self._stream.progress:g}, {sample}: {error}", error.trial) from error
+
+    def _keep(self, simulation_s: float) -> None:
+        """Keep the record of the test and a checkpoint; one more if it was the best."""
+        for member in self.members:
+            result = member.result
+            is_best = result.tested_on == "validation" and result.tests_since_best == 0
+            if is_best:
+                result.best_weights = result.weights
+            if self.folder is not None:
+                self.folder.append(self.folder.metrics, result.records[-1])
+                checkpoint = Checkpoint(result.weights, member.stream.state, simulation_s)
+                save_checkpoint(self.folder.checkpoint, checkpoint)
+                if is_best:
+                    save_checkpoint(self.folder.best, checkpoint)
+
+    def _ends_early(self) -> bool:
+        """Whether every network has learned, or has waited in vain for a better test."""
+        training = self.spec.training
+        results = [member.result for member in self.members]
+        learned = training.stop_after > 0 and all(r.tests_at_100 >= training.stop_after for r in results)
+        waited = training.patience > 0 and all(r.tests_since_best >= training.patience for r in results)
+        return learned or waited
+
+    def _final_test(self) -> None:
+        """Read the test set, once; with the best weights if the run ended for want of better ones."""
+        training, task = self.spec.training, self.spec.task
+        results = [member.result for member in self.members]
+        if results[0].tested_on == "test":
+            for result in results:
+                result.test = of_set(result.records[-1], "test")
+        else:
+            waited = 0 < training.patience <= min(result.tests_since_best for result in results)
+            for result in results:
+                result.tested_weights = "best" if waited else "last"
+            weights = [result.best_weights if waited else result.weights for result in results]
+            network = self._build(self.spec.network, [w for w in weights if w is not None], (4,))
+            found = self._tested(network, [task.test_set()] * len(results), "test")
+            self.simulation_s += network.simulation_time_s
+            for result, (metrics, _) in zip(results, found, strict=True):
+                result.test = metrics
+        baselines = baselines_of(task) if rank() == 0 else {}
+        for result in results:
+            result.baselines = baselines
+
+    def _report(self) -> None:
+        records = self.members[0].result.records
+        if self.on_progress is not None and records:
+            self.on_progress(self._stream.progress, records[-1])
 
 
-def _gather(parts: Iterable[TrialResult]) -> TrialResult:
-    """Results of chunks, put together again."""
-    output, prediction, apical_error, interneuron_error = zip(*parts, strict=True)
-    return TrialResult(
-        np.concatenate(output, axis=-2),
-        np.concatenate(prediction, axis=-2),
-        np.concatenate(apical_error, axis=-1),
-        np.concatenate(interneuron_error, axis=-1),
-    )
+def _side_by_side(samples: list[Samples]) -> Samples:
+    if len(samples) == 1:
+        return samples[0]
+    return Samples(np.stack([s.stimuli for s in samples]), np.stack([s.targets for s in samples]))
 
 
-def _refuse_non_finite(trial: TrialResult) -> None:
-    columns = np.concatenate([trial.output, trial.prediction, trial.apical_error[..., np.newaxis]], axis=-1)
-    finite = np.all(np.isfinite(columns), axis=-1)
-    if not np.all(finite):
-        sample = int(np.argmin(np.all(finite.reshape(-1, finite.shape[-1]), axis=0)))
-        raise DivergenceError("a potential is not a finite number", sample)
+def _tested(network: Network, task: Task, samples: list[Samples]) -> list[tuple[Metrics, Metrics]]:
+    """Scores and rates of networks side by side, each on samples of its own."""
+    alone = len(samples) == 1
+    rates = [Rates(network.circuit) for _ in samples]
+    found: list[FloatArray] = []
+    for piece, trial in _present(network, _side_by_side(samples), learn=False):
+        found.append(trial.output)
+        for i, own in enumerate(rates):
+            own.add(*((piece.stimuli, trial.V_soma) if alone else (piece.stimuli[i], trial.V_soma[i])))
+    output = np.concatenate(found, axis=-2)
+    each = [output] if alone else list(output)
+    return [
+        (scores(task, out, wanted), own.metrics()) for out, wanted, own in zip(each, samples, rates, strict=True)
+    ]
 
 
-def _test_metrics(result: TrialResult, samples: Samples) -> Metrics:
-    return {
-        "test_loss": _loss(result.output, samples.targets),
-        "test_accuracy": _accuracy(result.output, samples.labels),
-    }
-
-
-def _accuracy(potentials: FloatArray, labels: NDArray[np.int64]) -> float:
-    return float(np.mean(np.argmax(potentials, axis=1) == labels))
-
-
-def _loss(potentials: FloatArray, targets: FloatArray) -> float:
-    return float(np.mean((potentials - targets) ** 2))
+def _present(network: Network, samples: Samples, *, learn: bool) -> Iterator[tuple[Samples, TrialResult]]:
+    """Present samples piece by piece, with targets if `learn`; a divergence counts samples over all pieces."""
+    size = len(samples) if learn else network.chunk_samples
+    for start in range(0, len(samples), size):
+        piece = samples.take(slice(start, start + size))
+        try:
+            trial = network.run(piece.stimuli, piece.targets if learn else None, learn=learn)
+            refuse_absurd(network.circuit, trial)
+        except DivergenceError as error:
+            error.trial += start
+            raise
+        yield piece, trial

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import Field
 
 from ..settings import Settings
-from .samples import Samples, linear_accuracy, majority_accuracy, one_hot
+from .dataset import yardsticks
+from .samples import Samples, one_hot
 
 SIDE = 3  # pixels
 PRESENTATIONS = 3  # of each pattern in an epoch (thesis: 24 samples)
@@ -35,6 +36,10 @@ class Bars(Settings):
         """Number of classes."""
         return 3
 
+    def validation_set(self) -> Samples:
+        """The same as the test set: the 8 patterns are all that there are, for training too."""
+        return self.test_set()
+
     def test_set(self) -> Samples:
         """The 8 patterns, once each."""
         lines = np.eye(SIDE)
@@ -54,19 +59,16 @@ class Bars(Settings):
             Decides the order.
         """
         patterns = self.test_set()
-        order = np.tile(np.arange(len(patterns.labels)), PRESENTATIONS)
+        order = np.tile(np.arange(len(patterns)), PRESENTATIONS)
         return patterns.take(rng.permutation(order))
 
-    def baselines(self) -> dict[str, float]:
+    def baselines(self) -> dict[str, dict[str, float]]:
         """Accuracy of a logistic regression, and of always answering the most frequent class.
 
         No linear classifier can tell bars apart: the three horizontal ones add up to the same as the three vertical ones.
         """
         patterns = self.test_set()
-        return {
-            "linear classifier": linear_accuracy(patterns, patterns),
-            "chance": majority_accuracy(patterns.labels, patterns.labels),
-        }
+        return yardsticks("classification", patterns, validation=patterns, test=patterns)
 
     @staticmethod
     def default_run() -> dict[str, Any]:

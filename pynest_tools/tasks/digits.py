@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..settings import Settings
-from .samples import Samples, linear_accuracy, majority_accuracy, one_hot
+from .dataset import DatasetTask, stratified_split
+from .samples import Samples, one_hot
 
 LARGEST_PIXEL = 16.0  # pixels of the data set count 0 ... 16
-HELD_OUT = 0.2  # part of each class that is only tested
+TEST, VALIDATION = 0.2, 0.1  # parts of each class
 
 
-class Digits(Settings):
-    """1797 images of the digits 0 to 9; a fifth of each class is held out for testing."""
+class Digits(DatasetTask):
+    """1797 images of the digits 0 to 9; a fifth of each class is held out for testing, a tenth for validation."""
 
     name: Literal["digits"] = Field(default="digits", description="scikit-learn's handwritten digits of 8 x 8 pixels")
     lo: float = Field(default=0.0, ge=0.0, description="rate of an input at a white pixel, 1/ms")
@@ -41,28 +41,13 @@ class Digits(Settings):
         """The images that may be learned."""
         return self._subset(0)
 
+    def validation_set(self) -> Samples:
+        """The images by which models are chosen."""
+        return self._subset(2)
+
     def test_set(self) -> Samples:
-        """The held-out images."""
+        """The images that decide nothing."""
         return self._subset(1)
-
-    def epoch(self, rng: np.random.Generator) -> Samples:
-        """One epoch: every image of the training set once, shuffled.
-
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Decides the order.
-        """
-        images = self.training_set()
-        return images.take(rng.permutation(len(images.labels)))
-
-    def baselines(self) -> dict[str, float]:
-        """Held-out accuracy of a logistic regression on the same split, and of the most frequent class."""
-        train, test = self.training_set(), self.test_set()
-        return {
-            "linear classifier": linear_accuracy(train, test),
-            "chance": majority_accuracy(train.labels, test.labels),
-        }
 
     @staticmethod
     def default_run() -> dict[str, Any]:
@@ -117,14 +102,6 @@ def _images() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 @cache
-def _split(seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the training and of the held-out images, with the same share of each class."""
-    rng = np.random.default_rng(seed)
-    labels = _images()[1]
-    train, test = [], []
-    for digit in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == digit))
-        n_test = round(HELD_OUT * len(members))
-        test.append(members[:n_test])
-        train.append(members[n_test:])
-    return np.concatenate(train), np.concatenate(test)
+def _split(seed: int) -> list[NDArray[np.int64]]:
+    """Indices of the images of training, test and validation set, with the same share of each class."""
+    return stratified_split(_images()[1], [TEST, VALIDATION], np.random.default_rng(seed))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
@@ -19,20 +20,22 @@ TRAINING: dict[str, Any] = {
     "color": BLUE,
     "linewidth": 1.2,
     "zorder": 3,
-    "label": "training samples, as they are learned",
+    "label": "part of the training set, presented as in a test",
 }
 TEST: dict[str, Any] = {
     "color": VERMILLION,
     "linewidth": 1.8,
     "marker": "o",
     "markersize": 4,
-    "label": "test",
 }
 APICAL: dict[str, Any] = {"color": GREEN, "linewidth": 1.4}
 
 SERIES = ((BLUE, "o"), (GREEN, "s"), (ORANGE, "^"), (PURPLE, "v"), (VERMILLION, "D"))
 
-Records = Sequence[Mapping[str, float]]
+MOST_COUNTS = 20  # classes of a confusion matrix whose numbers can still be read
+
+Records = Sequence[Mapping[str, Any]]
+Baselines = Mapping[str, Mapping[str, float]]
 
 
 def tidy(axes: Axes, heading: str, x: str, y: str) -> None:
@@ -57,15 +60,15 @@ def tidy(axes: Axes, heading: str, x: str, y: str) -> None:
     axes.spines[["left", "bottom"]].set_color(GREY)
 
 
-def training_figure(records: Records, baselines: Mapping[str, float], title: str = "") -> Figure:
-    """Course of a training run: loss, accuracy, apical error.
+def training_figure(records: Records, baselines: Baselines, title: str = "") -> Figure:
+    """Course of a training run: loss, accuracy or R², apical error, rates.
 
     Parameters
     ----------
     records : sequence of dict
         Records of a run (`TrainingResult.records`, metrics.jsonl).
     baselines : dict
-        Accuracies to compare with, by name; each becomes a labelled line.
+        Yardsticks by name, each with its score by set; each becomes a labelled line.
     title : str
         Written above the panels.
 
@@ -74,33 +77,39 @@ def training_figure(records: Records, baselines: Mapping[str, float], title: str
     Figure
         Not attached to any window; save it with ``figure.savefig(path)``.
     """
-    figure = Figure(figsize=(12.0, 3.5), dpi=150)
-    loss, gap, accuracy, labels, apical = figure.subplots(1, 5, width_ratios=(10, 2.2, 10, 4.2, 10))
-    gap.remove()
-    labels.remove()  # room for the names of the baselines
-    figure.subplots_adjust(left=0.06, right=0.985, bottom=0.15, top=0.80, wspace=0.0)
-    last_epoch = max((record["epoch"] for record in records), default=1)
-    for axes, heading, unit in (
+    tested_on, score, unit = _kind(records)
+    figure = Figure(figsize=(15.0, 3.5), dpi=150)
+    loss, gap, accuracy, labels, apical, gap_2, rates, names = figure.subplots(
+        1, 8, width_ratios=(10, 2.2, 10, 4.2, 10, 2.2, 10, 2)
+    )
+    for room in (gap, labels, gap_2, names):  # for axis labels, and for the names of lines
+        room.remove()
+    figure.subplots_adjust(left=0.05, right=0.985, bottom=0.15, top=0.80, wspace=0.0)
+    for axes, heading, y in (
         (loss, "Loss", "mean squared error (mV²)"),
-        (accuracy, "Accuracy", "correct samples (%)"),
+        (accuracy, "Accuracy" if score == "accuracy" else "Explained variance", unit),
         (apical, "Apical error of hidden cells", "mean |apical potential| (mV)"),
+        (rates, "Rates", "mean rate of a member (Hz)"),
     ):
-        _tidy_course(axes, heading, unit, last_epoch)
+        _tidy_course(axes, heading, y, records)
 
+    test = TEST | {"label": f"{tested_on} set"}
     _curve(loss, records, "train_loss", TRAINING)
-    _curve(loss, records, "test_loss", TEST)
+    _curve(loss, records, f"{tested_on}_loss", test)
     loss.set_yscale("log")
     low, high = loss.get_ylim()
     loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100.0 * low else (1.0,)))
     loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     loss.yaxis.set_minor_formatter(NullFormatter())
 
-    _curve(accuracy, records, "train_accuracy", TRAINING)
-    _curve(accuracy, records, "test_accuracy", TEST)
-    _scale_accuracy(accuracy, baselines)
+    _curve(accuracy, records, f"train_{score}", TRAINING)
+    _curve(accuracy, records, f"{tested_on}_{score}", test)
+    _scale_score(accuracy, baselines, tested_on, score)
 
     _curve(apical, records, "apical_error", APICAL)
     apical.set_ylim(bottom=0.0)
+
+    _draw_rates(rates, records)
 
     left = loss.get_position().x0
     figure.text(left, 0.955, title, fontsize=11, color=INK, va="center")
@@ -111,15 +120,52 @@ def training_figure(records: Records, baselines: Mapping[str, float], title: str
     return figure
 
 
-def comparison_figure(runs: Mapping[str, Records], baselines: Mapping[str, float], title: str = "") -> Figure:
-    """Course of several runs of one task: test loss and test accuracy.
+def confusion_figure(confusion: Sequence[Sequence[int]], classes: Sequence[str] = (), title: str = "") -> Figure:
+    """Which classes are taken for which: number of samples, colour by share of the class.
+
+    Parameters
+    ----------
+    confusion : sequence, shape (n_classes, n_classes)
+        Number of samples [class, answer].
+    classes : sequence of str
+        Names; numbers otherwise.
+    title : str
+        Written above.
+
+    Returns
+    -------
+    Figure
+        Not attached to any window; save it with ``figure.savefig(path)``.
+    """
+    counts = np.asarray(confusion)
+    n = len(counts)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = max(3.2, 0.36 * n + 1.6)
+    figure = Figure(figsize=(side, side), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+    names = list(classes) or [str(i) for i in range(n)]
+    axes.set_xticks(range(n), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(range(n), names)
+    if n <= MOST_COUNTS:
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                colour = "white" if share[row, column] > 0.5 else INK
+                axes.text(column, row, str(count), ha="center", va="center", fontsize=7.5, color=colour)
+    tidy(axes, title, "answer", "class")
+    axes.grid(False)
+    return figure
+
+
+def comparison_figure(runs: Mapping[str, Records], baselines: Baselines, title: str = "") -> Figure:
+    """Course of several runs of one task, each in panels of its own with the others pale behind it: loss, and accuracy or R².
 
     Parameters
     ----------
     runs : mapping of str to sequence of dict
         Records of each run by its name.
     baselines : dict
-        Accuracies to compare with, by name; each becomes a labelled line.
+        Yardsticks by name, each with its score by set; each becomes a labelled line.
     title : str
         Written above the panels.
 
@@ -128,46 +174,76 @@ def comparison_figure(runs: Mapping[str, Records], baselines: Mapping[str, float
     Figure
         Not attached to any window; save it with ``figure.savefig(path)``.
     """
-    figure = Figure(figsize=(9.5, 3.9), dpi=150)
-    loss, accuracy = figure.subplots(1, 2)
-    figure.subplots_adjust(left=0.075, right=0.90, bottom=0.14, top=0.74, wspace=0.24)
-    last_epoch = max((record["epoch"] for records in runs.values() for record in records), default=1)
-    for axes, heading, unit in (
-        (loss, "Test loss", "mean squared error (mV²)"),
-        (accuracy, "Test accuracy", "correct samples (%)"),
-    ):
-        _tidy_course(axes, heading, unit, last_epoch)
+    every = [record for records in runs.values() for record in records]
+    tested_on, score, unit = _kind(every)
+    figure = Figure(figsize=(2.3 * len(runs) + 1.4, 4.6), dpi=150)
+    panels = figure.subplots(2, len(runs), sharex=True, sharey="row", squeeze=False)
+    figure.subplots_adjust(
+        left=0.95 / (2.3 * len(runs) + 1.4), right=1.0 - 1.1 / (2.3 * len(runs) + 1.4), bottom=0.11, top=0.86
+    )
     for i, ((name, records), (color, marker)) in enumerate(zip(runs.items(), cycle(SERIES), strict=False)):
-        thinner = max(0.0, 1.0 - 0.2 * i)  # curves that lie on top of each other stay visible
-        style = {"color": color, "marker": marker, "label": name, "zorder": 3 + i}
-        style |= {"linewidth": 1.2 + 1.6 * thinner, "markersize": 3.0 + 4.0 * thinner}
-        _curve(loss, records, "test_loss", style)
-        _curve(accuracy, records, "test_accuracy", style)
-    loss.set_yscale("log")
-    loss.yaxis.set_minor_formatter(NullFormatter())
-    _scale_accuracy(accuracy, baselines)
-    left = loss.get_position().x0
-    figure.text(left, 0.955, title, fontsize=11, color=INK, va="center")
-    figure.legend(
-        *loss.get_legend_handles_labels(), loc="center left", bbox_to_anchor=(left - 0.015, 0.875), ncols=len(runs),
-        frameon=False, fontsize=9, labelcolor=INK, columnspacing=1.6,
-    )  # fmt: skip
+        style = {"color": color, "marker": marker, "linewidth": 1.8, "markersize": 4, "zorder": 3}
+        for axes, key, y in ((panels[0, i], "loss", "loss (mV²)"), (panels[1, i], score, unit)):
+            _tidy_course(axes, name if key == "loss" else "", y if i == 0 else "", every, label_x=key != "loss")
+            for other in runs.values():
+                _curve(axes, other, f"{tested_on}_{key}", {"color": PALE, "linewidth": 1.4, "zorder": 2})
+            _curve(axes, records, f"{tested_on}_{key}", style)
+    panels[0, 0].set_yscale("log")
+    panels[0, 0].yaxis.set_minor_formatter(NullFormatter())
+    for axes in panels[1]:
+        _scale_score(axes, baselines if axes is panels[1, -1] else {}, tested_on, score)
+    figure.text(panels[0, 0].get_position().x0, 0.95, f"{title}, {tested_on} set", fontsize=11, color=INK, va="center")
     return figure
 
 
-def _tidy_course(axes: Axes, heading: str, y: str, last_epoch: float) -> None:
-    tidy(axes, heading, "epoch", y)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, steps=[1, 2, 5, 10]))
-    axes.set_xlim(0.0, max(last_epoch, 1))
+def _kind(records: Records) -> tuple[str, str, str]:
+    """What the runs were tested on, the key of their score, and its label."""
+    tested_on = "validation" if any("validation_loss" in record for record in records) else "test"
+    if any(f"{tested_on}_r2" in record for record in records):
+        return tested_on, "r2", "R²"
+    return tested_on, "accuracy", "correct samples (%)"
 
 
-def _scale_accuracy(axes: Axes, baselines: Mapping[str, float]) -> None:
-    """Percent, and a labelled line for each baseline."""
-    for name, value in baselines.items():
-        axes.axhline(value, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
-        _beside(axes, value, name.replace(" ", "\n"))
-    axes.set_ylim(0.0, 1.03)
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=None))
+def _tidy_course(axes: Axes, heading: str, y: str, records: Records, *, label_x: bool = True) -> None:
+    tidy(axes, heading, "epoch" if label_x else "", y)
+    last = max((record["epoch"] for record in records), default=1)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=last >= 4, nbins=5, steps=[1, 2, 5, 10]))
+    axes.set_xlim(0.0, last or 1)
+
+
+def _scale_score(axes: Axes, baselines: Baselines, tested_on: str, score: str) -> None:
+    """Percent or R², and a labelled line for each baseline."""
+    lowest = -0.03 if score == "r2" else 0.0  # what is worse than the mean by far is not drawn
+    for name, scores in baselines.items():
+        value = scores[tested_on]
+        if value >= lowest:
+            axes.axhline(value, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+            _beside(axes, value, name.replace(" ", "\n"))
+    axes.set_ylim(lowest, 1.03)
+    if score == "accuracy":
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=None))
+
+
+def _draw_rates(axes: Axes, records: Records) -> None:
+    """Mean rate of every layer, named at its end."""
+    layers = list(records[-1].get("rate_mean", {})) if records else []
+    ends = []
+    for name, (color, _) in zip(layers, cycle(SERIES), strict=False):
+        points = [(record["epoch"], record["rate_mean"][name]) for record in records if name in record["rate_mean"]]
+        epochs, values = zip(*points, strict=True)
+        axes.plot(
+            epochs, values, color=color, linewidth=1.4, linestyle="--" if name.startswith("I") else "-", clip_on=False
+        )
+        ends.append((values[-1], name, color))
+    axes.set_ylim(bottom=0.0)
+    top = axes.get_ylim()[1]
+    at = -np.inf
+    for value, name, color in sorted(ends):
+        at = max(value, at + 0.07 * top)  # so that names do not lie on each other
+        axes.annotate(
+            name, (1.0, at), xycoords=("axes fraction", "data"), xytext=(5, 0), textcoords="offset points",
+            va="center", fontsize=8, color=color, annotation_clip=False,
+        )  # fmt: skip
 
 
 def _curve(axes: Axes, records: Records, key: str, style: Mapping[str, Any]) -> None:

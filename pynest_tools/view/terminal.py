@@ -3,21 +3,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean, stdev
 from types import TracebackType
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..runs.folder import Metrics
+from ..runs.metrics import Metrics, of_set, too_fast
 from ..runs.specification import RunSpecification
 from ..runs.summary import TrainingResult
 
 
-class TrainingDisplay:
-    """Progress bar with epoch, test accuracy, test loss and time left; plain lines without a terminal.
+def headline(metrics: Mapping[str, Any]) -> str:
+    """Accuracy or R², and the loss (mV²)."""
+    return f"{score_text(metrics)}  loss {metrics['loss']:.4f}"
+
+
+def score_text(metrics: Mapping[str, Any]) -> str:
+    """Accuracy in percent, or R²."""
+    return f"accuracy {metrics['accuracy']:.1%}" if "accuracy" in metrics else f"R² {metrics['r2']:.3f}"
+
+
+def tested(record: Mapping[str, Any]) -> tuple[str, Metrics]:
+    """What the test of a record was on, "validation" or "test", and what it said."""
+    name = "validation" if "validation_loss" in record else "test"
+    return name, of_set(record, name)
+
+
+class _Bars:
+    """One progress bar for each run; plain lines without a terminal.
+
+    Parameters
+    ----------
+    console : Console
+        Where to show them.
+    specs : mapping of str to RunSpecification
+        The runs by name.
+    """
+
+    def __init__(self, console: Console, specs: Mapping[str, RunSpecification]) -> None:
+        self._console, self._specs = console, specs
+        self._shown = dict.fromkeys(specs, -1)  # samples at the last test that was printed
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            TextColumn("epoch {task.completed:.4g}/{task.total:.0f}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[metrics]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        width = max(map(len, specs))
+        self._tasks = {
+            name: self._bars.add_task(name.ljust(width), total=spec.training.epochs, metrics="")
+            for name, spec in specs.items()
+        }
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def _show(self, name: str, epochs: float, record: Metrics, *, told: str) -> None:
+        tested_on, metrics = tested(record)
+        text = f"{tested_on} {headline(metrics)}"
+        self._bars.update(self._tasks[name], completed=epochs, metrics=text)
+        if not self._console.is_terminal and record["samples"] > self._shown[name]:
+            self._shown[name] = record["samples"]
+            of = self._specs[name].training.epochs
+            self._console.print(f"{told}epoch {record['epoch']:.4g}/{of}  {text}", soft_wrap=True)
+
+
+class TrainingDisplay(_Bars):
+    """Progress of a run: epoch, score, loss and time left.
 
     Parameters
     ----------
@@ -28,122 +92,132 @@ class TrainingDisplay:
     """
 
     def __init__(self, console: Console, spec: RunSpecification) -> None:
-        self._console, self._epochs = console, spec.training.epochs
-        self._shown = -1.0  # epoch of the last test that was printed
-        self._bar = Progress(
-            TextColumn(f"{spec.task.name}  epoch {{task.fields[epoch]}}/{{task.total:.0f}}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[metrics]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=self._epochs, epoch=0, metrics="")
+        self._name = spec.task.name
+        super().__init__(console, {self._name: spec})
 
     def __enter__(self) -> TrainingDisplay:
-        self._bar.start()
+        self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
-    def update(self, epochs: float, test: Metrics) -> None:
-        """Show how many epochs are done, and the record of the epoch that was tested last."""
-        metrics = f"accuracy {test['test_accuracy']:.1%}  loss {test['test_loss']:.4f}"
-        self._bar.update(self._task, completed=epochs, epoch=int(epochs), metrics=metrics)
-        if not self._console.is_terminal and test["epoch"] > self._shown:
-            self._shown = test["epoch"]
-            self._console.print(f"epoch {self._shown:.0f}/{self._epochs}  {metrics}")
+    def update(self, epochs: float, record: Metrics) -> None:
+        """Show how many epochs are done, and the record of the last test."""
+        self._show(self._name, epochs, record, told="")
 
 
-class ComparisonDisplay:
-    """One progress bar per run with its test accuracy; plain lines without a terminal.
-
-    Parameters
-    ----------
-    console : Console
-        Where to show it.
-    specs : mapping of str to RunSpecification
-        The runs by name.
-    """
-
-    def __init__(self, console: Console, specs: Mapping[str, RunSpecification]) -> None:
-        self._console = console
-        self._shown = dict.fromkeys(specs, -1.0)  # epoch of the last test that was printed
-        self._bars = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("epoch {task.fields[epoch]}/{task.total:.0f}  {task.fields[metrics]}"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        width = max(map(len, specs))
-        self._tasks = {
-            name: self._bars.add_task(name.ljust(width), total=spec.training.epochs, epoch=0, metrics="")
-            for name, spec in specs.items()
-        }
+class ComparisonDisplay(_Bars):
+    """Progress of several runs by name, as that of one."""
 
     def __enter__(self) -> ComparisonDisplay:
         self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
-
-    def update(self, name: str, epochs: float, test: Metrics) -> None:
-        """Show how many epochs of a run are done, and the record of the epoch that was tested last."""
-        metrics = f"accuracy {test['test_accuracy']:.1%}"
-        self._bars.update(self._tasks[name], completed=epochs, epoch=int(epochs), metrics=metrics)
-        if not self._console.is_terminal and test["epoch"] > self._shown[name]:
-            self._shown[name] = test["epoch"]
-            self._console.print(f"{name}  epoch {test['epoch']:.0f}  {metrics}  loss {test['test_loss']:.4f}")
+    def update(self, name: str, epochs: float, record: Metrics) -> None:
+        """Show how many epochs of a run are done, and the record of its last test."""
+        self._show(name, epochs, record, told=f"{name}  ")
 
 
-def comparison_table(results: Mapping[str, TrainingResult], baselines: Mapping[str, float]) -> Table:
-    """What the runs reached, one a line, and the baselines below."""
+def comparison_table(results: Mapping[str, TrainingResult], baselines: Mapping[str, Mapping[str, float]]) -> Table:
+    """What the runs reached, one a line, and the baselines below; scores are those on the test set."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for heading in ("", "accuracy", "loss (mV²)", "100 % from", "apical (mV)", "time (s)"):
+    is_regression = any("r2" in result.last for result in results.values())
+    for heading in (
+        "",
+        "test R²" if is_regression else "test accuracy",
+        "loss (mV²)",
+        "100 % from",
+        "apical (mV)",
+        "time (s)",
+    ):
         table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     for name, result in results.items():
-        test, stable = result.last_test or {}, result.stable_from_epoch
+        test, stable = result.test, result.stable_from_epoch
+        apical = result.records[-1].get("apical_error", 0.0) if result.records else 0.0
         table.add_row(
             name,
-            f"{test['test_accuracy']:.1%}" if test else "-",
-            f"{test['test_loss']:.3g}" if test else "-",
-            "diverged" if result.diverged else "-" if stable is None else str(stable),
-            f"{test['apical_error']:.2g}" if test.get("apical_error", 0.0) > 0.0 else "",
+            _score(test) if test else "-",
+            f"{test['loss']:.3g}" if test else "-",
+            "diverged" if result.diverged else "-" if stable is None else f"{stable:g}",
+            f"{apical:.2g}" if apical > 0.0 else "",
             f"{result.wall_s:.1f}",
         )
     table.add_section()
-    for name, value in baselines.items():
-        table.add_row(name, f"{value:.1%}", "", "", "", "")
+    for name, scores in baselines.items():
+        table.add_row(name, f"{scores['test']:.3f}" if is_regression else f"{scores['test']:.1%}", "", "", "", "")
     return table
 
 
 def result_table(result: TrainingResult) -> Table:
-    """What a run reached, with the baselines beside the accuracy."""
-    test = result.last_test
-    stable = result.stable_from_epoch
+    """What a run reached, with the baselines beside it, and which set each number is on."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
-    if test is not None:
-        accuracy = test["test_accuracy"]
-        table.add_row(
-            "test accuracy", f"[bold]{accuracy:.3f}  ({accuracy:.1%})[/bold]", f"after epoch {test['epoch']:.0f}"
-        )
-        for name, value in result.baselines.items():
-            table.add_row(f"  {name}", f"{value:.3f}  ({value:.1%})", "for comparison")
-        table.add_row("test loss", f"{test['test_loss']:.4g} mV²", "mean squared error")
-    table.add_row("stable from epoch", "-" if stable is None else str(stable), "every test since at 100 %")
-    table.add_row("epochs", str(result.epochs), f"in {result.wall_s:.1f} s")
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    if result.test is not None:
+        _add_scores(table, "test", result.test, f"test set, {result.tested_weights} weights")
+        for name, scores in result.baselines.items():
+            table.add_row(f"  {name}", _baseline(result.test, scores["test"]), "test set, for comparison")
+    if result.records and result.tested_on == "validation":
+        _add_scores(table, "validation", result.last, f"validation set, epoch {result.epochs:.4g}")
+        best = result.best
+        if best is not None and best < len(result.records) - 1:
+            record = result.records[best]
+            told = f"chosen on the validation set, epoch {record['epoch']:.4g}"
+            table.add_row("  best", _score(of_set(record, "validation")), told)
+    elif result.records and result.test is None:
+        _add_scores(table, "test", result.last, f"test set, after epoch {result.epochs:.4g}")
+    stable = result.stable_from_epoch
+    if stable is not None:
+        table.add_row("stable from epoch", f"{stable:.4g}", f"all since at 100 %, {result.tested_on} set")
+    table.add_row("epochs", f"{result.epochs:.4g}", f"in {result.wall_s:.1f} s")
     table.add_row("share of Python", f"{result.python_share:.1%}", "of the wall time")
     return table
+
+
+def rates_text(record: Mapping[str, Any]) -> str:
+    """Mean rates of all layers in a test."""
+    told = ", ".join(f"{name} {rate:.0f}" for name, rate in record["rate_mean"].items())
+    return f"Mean rates of a member of a cell's population (Hz): {told}"
+
+
+def _add_scores(table: Table, name: str, metrics: Mapping[str, Any], told: str) -> None:
+    kind = "accuracy" if "accuracy" in metrics else "R²"
+    table.add_row(f"{name} {kind}", f"[bold]{_score(metrics)}[/bold]", told)
+    table.add_row(f"{name} loss", f"{metrics['loss']:.4g} mV²", "mean squared error")
+    errors = metrics.get("rmse", {})
+    for target, error in (errors if isinstance(errors, dict) else {"": errors}).items():
+        table.add_row(f"{name} error {target}".rstrip(), f"{error:.4g}", "root mean squared, in the data's unit")
+
+
+def _score(metrics: Mapping[str, Any]) -> str:
+    return f"{metrics['accuracy']:.1%}" if "accuracy" in metrics else f"{metrics['r2']:.3f}"
+
+
+def _baseline(metrics: Mapping[str, Any], value: float) -> str:
+    return f"{value:.1%}" if "accuracy" in metrics else f"{value:.3f}"
+
+
+def evaluation_table(results: Sequence[Metrics], baselines: Mapping[str, Mapping[str, float]], told: str) -> Table:
+    """What evaluations of one network said: mean, and with several the standard deviation."""
+    table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
+    first = results[0]
+    key, name = ("accuracy", "accuracy") if "accuracy" in first else ("r2", "R²")
+    for label, each, form in ((name, [r[key] for r in results], "{:.1%}" if key == "accuracy" else "{:.3f}"),
+                              ("loss", [r["loss"] for r in results], "{:.4g} mV²")):  # fmt: skip
+        spread = f" ± {form.format(stdev(each))}" if len(each) > 1 else ""
+        table.add_row(label, f"[bold]{form.format(mean(each))}{spread}[/bold]", told)
+    errors = first.get("rmse", {})
+    for target in errors if isinstance(errors, dict) else [""]:
+        each = [r["rmse"][target] if target else r["rmse"] for r in results]
+        table.add_row(f"error {target}".rstrip(), f"{mean(each):.4g}", "root mean squared, in the data's unit")
+    for name, scores in baselines.items():
+        table.add_row(f"  {name}", _baseline(first, scores["test"]), "test set, for comparison")
+    return table
+
+
+def remarks(spec: RunSpecification, result: TrainingResult | None = None) -> list[str]:
+    """What a user should know of a run besides its scores: of the circuit, of the data, of its rates."""
+    told = [*spec.network.warnings(), *getattr(getattr(spec.task, "preprocessing", None), "notes", ())]
+    fast = too_fast(result.records[-1]) if result is not None and result.records else None
+    return told if result is None else [fast] if fast else []
 
 
 def doctor_table(rows: Iterable[tuple[str, str, bool | None]]) -> Table:

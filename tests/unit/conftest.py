@@ -8,9 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from pynest_tools import cli
 from pynest_tools.networks.backend import DivergenceError, TrialResult
-from pynest_tools.runs import training
+from pynest_tools.runs import api, training
 
 
 def interrupt(trial):
@@ -18,7 +17,24 @@ def interrupt(trial):
 
 
 def diverge(trial):
-    return DivergenceError("V_soma of hidden cell 3 is 1e9 mV", trial)
+    return DivergenceError("a somatic potential became 1e9 mV", trial, "cell 3 of P_1")
+
+
+def result_with(circuit, output, prediction, apical_error=0.1, interneuron_error=0.01):
+    """Result of n samples in which all cells but the outputs are at rest."""
+    V_soma = np.zeros((len(output), circuit.layers[f"P_{circuit.n_hidden + 1}"].stop))
+    V_soma[:, -output.shape[1] :] = output
+    return TrialResult(
+        V_soma, prediction, *(np.full(len(output), error) for error in (apical_error, interneuron_error))
+    )
+
+
+def flat(record, path=""):
+    """Numbers of a record by their paths, nested ones too."""
+    if isinstance(record, dict | list):
+        pairs = record.items() if isinstance(record, dict) else enumerate(record)
+        return {name: value for key, each in pairs for name, value in flat(each, f"{path}.{key}").items()}
+    return {path: record}
 
 
 class FakeNetwork:
@@ -27,6 +43,7 @@ class FakeNetwork:
     chunk_samples = 100
 
     def __init__(self, circuit, weights, seed_sequence):
+        self.circuit = circuit
         self.weights = weights
         self.seed = seed_sequence.generate_state(1)[0]
         self.map = np.zeros((circuit.sizes[-1], circuit.sizes[0] ** 2))
@@ -49,7 +66,7 @@ class FakeNetwork:
                 self.map += 0.05 * np.outer(targets[trial] - output[trial], sample)
                 self.learned += 1
         self.simulation_time_s += time.perf_counter() - start
-        return TrialResult(output, output.copy(), np.full(len(inputs), 0.1), np.full(len(inputs), 0.01))
+        return result_with(self.circuit, output, output.copy())
 
     def get_weights(self):
         return self.weights
@@ -89,5 +106,5 @@ def networks(monkeypatch):
         return network
 
     monkeypatch.setattr(training, "build_network", build)
-    monkeypatch.setattr(cli, "build_network", build)
+    monkeypatch.setattr(api, "build_network", build)
     return built

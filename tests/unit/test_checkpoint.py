@@ -22,26 +22,28 @@ SIZES = (4, 6, 5, 2)
 def checkpoint_of(epoch, seed=2):
     circuit = Microcircuit(sizes=SIZES, plasticity={"eta_up": 0.01})
     rng = np.random.default_rng(seed)
-    return Checkpoint(epoch, initial_weights(circuit, rng), dict(rng.bit_generator.state), 1.5)
+    weights = initial_weights(circuit, rng)
+    state = {"epoch": epoch, "position": 0, "samples": 24 * epoch, "order": dict(rng.bit_generator.state)}
+    return Checkpoint(weights, state, 1.5)
 
 
 def test_everything_comes_back(tmp_path):
     kept = checkpoint_of(7)
     save_checkpoint(tmp_path, kept)
     loaded = load_checkpoint(tmp_path, SIZES)
-    assert (loaded.epoch, loaded.order, loaded.simulation_s) == (7, kept.order, 1.5)
+    assert (loaded.state, loaded.simulation_s) == (kept.state, 1.5)
     for (name, got), (_, wanted) in zip(loaded.weights.named(), kept.weights.named()):
         np.testing.assert_array_equal(got, wanted, err_msg=name)
     generator = np.random.default_rng()
-    generator.bit_generator.state = loaded.order
+    generator.bit_generator.state = loaded.state["order"]
 
 
 def test_arrays_are_plain(tmp_path):
     save_checkpoint(tmp_path, checkpoint_of(7))
-    with np.load(tmp_path / "epoch-00000007" / "rank-0.npz", allow_pickle=False) as archive:
+    with np.load(tmp_path / "epoch-00000007-00000000" / "rank-0.npz", allow_pickle=False) as archive:
         assert archive["up_1"].shape == (6, 4)
-        assert archive["epoch"] == 7
-        assert json.loads(str(archive["order"]))["bit_generator"] == "PCG64"
+        state = json.loads(str(archive["state"]))
+        assert (state["epoch"], state["order"]["bit_generator"]) == (7, "PCG64")
 
 
 @pytest.mark.parametrize("n", [2, 3, 9])  # 9: some have no row to write
@@ -74,18 +76,18 @@ def test_processes_write_their_share_and_one_reads_all(tmp_path, monkeypatch, n)
 def test_only_the_last_one_is_kept(tmp_path):
     for epoch in (0, 10, 9999, 123456):
         save_checkpoint(tmp_path, checkpoint_of(epoch))
-    assert [path.name for path in tmp_path.iterdir()] == ["epoch-00123456"]
-    assert load_checkpoint(tmp_path, SIZES).epoch == 123456
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-00123456-00000000"]
+    assert load_checkpoint(tmp_path, SIZES).state["epoch"] == 123456
 
 
 def test_a_half_written_one_is_not_seen(tmp_path):
     save_checkpoint(tmp_path, checkpoint_of(5))
-    half = tmp_path / "epoch-00000010.part"
+    half = tmp_path / "epoch-00000010-00000000.part"
     half.mkdir()
     (half / "rank-0.npz").write_bytes(b"PK")
-    assert load_checkpoint(tmp_path, SIZES).epoch == 5
+    assert load_checkpoint(tmp_path, SIZES).state["epoch"] == 5
     save_checkpoint(tmp_path, checkpoint_of(10))
-    assert load_checkpoint(tmp_path, SIZES).epoch == 10
+    assert load_checkpoint(tmp_path, SIZES).state["epoch"] == 10
     assert not half.exists()
 
 
@@ -93,8 +95,8 @@ def test_of_two_whole_ones_the_later_counts(tmp_path):
     """A process that was killed before it could remove the former one."""
     save_checkpoint(tmp_path / "a", checkpoint_of(20, seed=3))
     save_checkpoint(tmp_path, checkpoint_of(10))
-    (tmp_path / "a" / "epoch-00000020").rename(tmp_path / "epoch-00000020")
-    assert load_checkpoint(tmp_path, SIZES).epoch == 20
+    (tmp_path / "a" / "epoch-00000020-00000000").rename(tmp_path / "epoch-00000020-00000000")
+    assert load_checkpoint(tmp_path, SIZES).state["epoch"] == 20
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path):

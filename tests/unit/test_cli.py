@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import types
@@ -36,33 +37,116 @@ def sentence(result):
 
 
 def test_train_evaluate_plot(pyramidal, networks, tmp_path):
-    trained = pyramidal("train", "bars", "--epochs", "20", "--seed", "3")
+    trained = pyramidal("train", "bars", "--epochs", "20", "--seed", "3", "--output", "out")
     assert trained.exit_code == 0, trained.output
-    folder = tmp_path / "runs" / "bars-spiking-seed3"
+    folder = tmp_path / "out"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    best = json.loads((folder / "summary.json").read_text())["best"]["epoch"]
     assert names == {
         "config.toml",
         "metrics.jsonl",
         "summary.json",
-        "checkpoint/epoch-00000020/rank-0.npz",
+        "checkpoint/epoch-00000020-00000000/rank-0.npz",
+        f"checkpoint/best/epoch-{best:08d}-00000000/rank-0.npz",
+        "figures/confusion.png",
         "figures/training.png",
     }
-    assert json.loads((folder / "summary.json").read_text())["epochs"] == 20
-    tests = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()][::10]
-    for test in tests:
-        line = f"epoch {test['epoch']}/20  accuracy {test['test_accuracy']:.1%}  loss {test['test_loss']:.4f}"
-        assert trained.stdout.count(line) == 1
-    for words in ("test accuracy", "chance", "37.5%", "runs/bars-spiking-seed3"):
+    for record in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()):
+        said = f"accuracy {record['validation_accuracy']:.1%}  loss {record['validation_loss']:.4f}"
+        assert trained.stdout.count(f"epoch {record['epoch']}/20  validation {said}") == 1
+    for words in (
+        "test accuracy",
+        "chance",
+        "37.5%",
+        "test set",
+        "Mean rates of a member of a cell's population (Hz): P_0",
+        "Kept in out/",
+    ):
         assert words in trained.stdout
 
-    evaluated = pyramidal("evaluate", str(folder))
-    assert evaluated.exit_code == 0, evaluated.output
-    assert "test accuracy" in evaluated.stdout
-
-    (folder / "figures" / "training.png").unlink()
+    for name in ("training", "confusion"):
+        (folder / "figures" / f"{name}.png").unlink()
     plotted = pyramidal("plot", str(folder))
     assert plotted.exit_code == 0, plotted.output
     assert (folder / "figures" / "training.png").is_file()
+    assert (folder / "figures" / "confusion.png").is_file()
+
+
+def test_evaluations_have_a_spread_and_are_kept(pyramidal, networks, tmp_path):
+    assert pyramidal("train", "bars", "--epochs", "2", "--output", "out").exit_code == 0
+    evaluated = pyramidal("evaluate", "out", "--seed", "5", "--repeats", "3", "--best")
+    assert evaluated.exit_code == 0, evaluated.output
+    assert re.search(r"accuracy +[0-9.]+% ± [0-9.]+% +test set, best weights, mean of 3", evaluated.stdout)
+    assert "chance" in evaluated.stdout
+    kept = [json.loads(line) for line in (tmp_path / "out" / "evaluations.jsonl").read_text().splitlines()]
+    assert [(one["seed"], one["weights"], one["data"]) for one in kept] == [(n, "best", "test set") for n in (5, 6, 7)]
+    assert len({network.seed for network in networks[-3:]}) == 3
+
+
+def test_a_configuration_that_names_its_task_is_enough(pyramidal, networks, tmp_path):
+    (tmp_path / "my.toml").write_text('[task]\nname = "bars"\n[training]\nepochs = 1\n')
+    assert pyramidal("train", "--config", "my.toml", "--output", "out").exit_code == 0
+    assert RunSpecification.from_toml(tmp_path / "out" / "config.toml").task.name == "bars"
+    (tmp_path / "other.toml").write_text("[training]\nepochs = 1\n")
+    assert "which task? Name it, as in pyramidal train bars" in sentence(pyramidal("train", "--config", "other.toml"))
+
+
+@pytest.mark.parametrize(
+    ("setting", "sizes"),
+    [
+        (["--set", "network.sizes=9,20,3"], (9, 20, 3)),
+        (["--set", "network.sizes=[9, 20, 3]"], (9, 20, 3)),
+        (["--hidden", "20"], (9, 20, 3)),
+        (["--hidden", "20,10"], (9, 20, 10, 3)),
+        (["--set", "network.hidden=20"], (9, 20, 3)),
+    ],
+)
+def test_sizes_in_every_way_of_writing(pyramidal, networks, tmp_path, setting, sizes):
+    result = pyramidal(
+        "train", "bars", "--epochs", "0", *setting, "--set", "network.plasticity.eta_up=0.01", "--output", "out"
+    )
+    assert result.exit_code == 0, result.output
+    assert RunSpecification.from_toml(tmp_path / "out" / "config.toml").network.sizes == sizes
+
+
+def test_a_run_may_go_on_with_other_settings_which_are_recorded(pyramidal, networks, tmp_path):
+    assert pyramidal("train", "bars", "--epochs", "10", "--output", "out").exit_code == 0
+    arguments = ["--epochs", "20", "--threads", "2", "--set", "network.plasticity.eta_up=0.005,0.001"]
+    result = pyramidal("resume", "out", *arguments)
+    assert result.exit_code == 0, result.output
+    spec = RunSpecification.from_toml(tmp_path / "out" / "config.toml")
+    assert (spec.training.epochs, spec.network.simulation.threads, spec.network.eta_up) == (20, 2, (0.005, 0.001))
+    (change,) = map(json.loads, (tmp_path / "out" / "changes.jsonl").read_text().splitlines())
+    assert (change["epoch"], change["samples"]) == (10, 240)
+    assert change["set"]["network"]["plasticity"] == {"eta_up": [0.005, 0.001]}
+    rates = [json.loads(line).get("eta_up") for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert rates == [None, [0.01, 0.003], [0.005, 0.001]]
+    for setting, words in (
+        ("network.sizes=9,4,3", "sizes cannot change"),
+        ("seed=2", "seed cannot change"),
+        ("psi=3", "psi is not"),
+    ):
+        assert words in sentence(pyramidal("resume", "out", "--set", setting))
+
+
+def test_finished_runs_are_compared(pyramidal, networks, tmp_path):
+    for seed in "12":
+        assert pyramidal("train", "bars", "--epochs", "2", "--seed", seed, "--output", f"run{seed}").exit_code == 0
+    compared = pyramidal("compare", "run1", "run2")
+    assert compared.exit_code == 0, compared.output
+    assert all(words in compared.stdout for words in ("run1", "run2", "chance", "test accuracy"))
+    assert (tmp_path / "comparison.png").is_file()
+    assert "none is not the folder of a run" in sentence(pyramidal("compare", "run1", "none"))
+
+
+def test_settings_of_a_run_decide_its_folder(pyramidal, networks, tmp_path):
+    for psi in ("50", "60"):
+        assert pyramidal("train", "bars", "--epochs", "0", "--set", f"network.neuron.psi={psi}").exit_code == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_known_tasks_are_listed(pyramidal):
+    assert pyramidal("tasks").stdout.split()[:2] == ["bars", "digits"]
 
 
 def test_sources_of_the_specification_and_their_order(pyramidal, networks, tmp_path):
@@ -112,8 +196,7 @@ def test_a_run_is_replaced_only_on_demand(pyramidal, networks):
 
 def test_ctrl_c_says_what_was_reached(pyramidal, networks, failing, tmp_path):
     failing(at=24 * 4 + 1, by="ctrl-c")
-    networks.prepare["chunk_samples"] = 24
-    result = pyramidal("train", "bars", "--epochs", "20", "--output", "out")
+    result = pyramidal("train", "bars", "--epochs", "20", "--set", "training.test_interval=2", "--output", "out")
     assert result.exit_code == 130
     assert "interrupted after epoch 4 of 20; to go on from the last test: pyramidal resume out" in result.stderr
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["interrupted"] is True
@@ -124,7 +207,8 @@ def test_divergence_is_said_with_epoch_and_sample(pyramidal, networks, failing, 
     failing(at=30, by="divergence")
     result = pyramidal("train", "bars", "--output", "out")
     assert result.exit_code == 1
-    assert "diverged: epoch 2, sample 7 of 24: V_soma of hidden cell 3 is 1e9 mV" in result.stderr
+    assert "diverged: epoch 2, sample 7 of 24: cell 3 of P_1: a somatic potential became 1e9 mV" in result.stderr
+    assert "pyramidal resume out --set network.plasticity.eta_up=0.005,0.0015" in result.stderr
     assert "sample 7" in json.loads((tmp_path / "out" / "summary.json").read_text())["diverged"]
 
 
@@ -156,6 +240,7 @@ def test_the_package_runs_as_a_module():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        ([], "which task?"),
         (["bars", "--backends", "ode,stedy"], "backend 'stedy' is unknown; did you mean steady?"),
         (["bar", "--backends", "ode"], "task 'bar' is unknown; did you mean bars?"),
         (["bars", "--set", "training.batch_size=8"], "batch_size must be 1 with backend spiking"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 
@@ -22,16 +23,33 @@ def test_default_folder_names_the_run():
 def test_new_folder_holds_the_resolved_specification(tmp_path):
     folder = RunFolder.create(tmp_path / "a" / "b", SPEC)
     assert RunSpecification.from_toml(folder.config) == SPEC
-    assert folder.figure.parent.is_dir()
+    assert folder.figures.is_dir()
     assert folder.read_metrics() == []
 
 
-def test_a_run_may_go_on_for_longer_and_with_other_threads(tmp_path):
-    folder = RunFolder.create(tmp_path / "run", SPEC)
-    assert folder.read_specification() == SPEC
-    changed = folder.read_specification(epochs=7, threads=3)
-    assert (changed.training.epochs, changed.network.simulation.threads) == (7, 3)
-    assert changed.network.neuron == SPEC.network.neuron
+def test_default_folders_of_other_settings_are_others():
+    others = [{"training": {"epochs": 20}}, {"network": {"neuron": {"psi": 50.0}}}, {"task": {"lo": 0.2}}]
+    names = {str(default_folder(RunSpecification.for_task("bars", {"seed": 4, **changes}))) for changes in others}
+    assert len(names) == 3
+    assert all(re.fullmatch(r"runs/bars-spiking-seed4-[0-9a-f]{6}", name) for name in names)
+    assert default_folder(RunSpecification.for_task("bars", {"seed": 4, "backend": "ode"})).name == "bars-ode-seed4"
+
+
+def test_data_that_have_changed_are_refused(tmp_path):
+    class Data:
+        sha256 = "1a"
+
+        def describe(self):
+            return {"sha256": self.sha256}
+
+    folder, data = RunFolder.create(tmp_path, SPEC), Data()
+    folder._write_data(data)
+    folder.refuse_other_data(data)
+    data.sha256 = "2b"
+    with pytest.raises(
+        UserError, match="their SHA-256 was 1a and is now 2b; put the former data back, or begin a new run"
+    ):
+        folder.refuse_other_data(data)
 
 
 def test_an_empty_folder_is_taken(tmp_path):
@@ -77,7 +95,7 @@ def test_metrics_are_on_disk_at_once_and_survive_a_torn_line(tmp_path):
     folder = RunFolder.create(tmp_path, SPEC)
     records = [{"epoch": 0, "test_loss": 0.5}, {"epoch": 1, "train_loss": 0.1 + 0.2}]
     for n, record in enumerate(records, start=1):
-        folder.append_metrics(record)
+        folder.append(folder.metrics, record)
         assert folder.read_metrics() == records[:n]
     with folder.metrics.open("a") as file:
         file.write('{"epoch": 2, "tra')

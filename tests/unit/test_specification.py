@@ -16,7 +16,7 @@ from pynest_tools.runs.specification import (
     RunSpecification,
     SpecificationError,
 )
-from pynest_tools.tasks import TASKS
+from pynest_tools.tasks import BUILT_IN as TASKS
 
 
 def changed(key, value, task="bars"):
