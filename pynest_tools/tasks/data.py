@@ -51,6 +51,9 @@ class Data(DatasetTask):
     )
     low: float = Field(default=0.0, ge=0.0, description="smallest rate of an input cell, 1/ms")
     high: float = Field(default=1.0, ge=0.0, description="largest rate of an input cell, 1/ms")
+    bias: bool = Field(
+        default=True, description="one more input cell, always at rate high, with which cells learn their thresholds"
+    )
     target_low: float = Field(
         default=0.0, description="target for a class not shown, or the smallest training target of a regression, mV"
     )
@@ -85,7 +88,7 @@ class Data(DatasetTask):
 
     @property
     def n_inputs(self) -> int:
-        """Number of input cells: one for each feature, two with encoding onoff."""
+        """Number of input cells: one for each feature, two with encoding onoff, and one if there is a bias."""
         return self.preprocessing.n_inputs
 
     @property
@@ -164,6 +167,7 @@ def _prepare(task: Data, contents: Contents) -> _Prepared:
         high=task.high,
         target_low=task.target_low,
         target_high=task.target_high,
+        bias=task.bias,
         feature_names=contents.feature_names,
         target_names=contents.target_names,
         image_shape=contents.image_shape,

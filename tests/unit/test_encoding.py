@@ -78,6 +78,16 @@ def test_pixels_of_images_have_one_range():
     np.testing.assert_allclose(p.rates(x), x / 255.0)
 
 
+def test_a_bias_is_one_more_cell_that_says_always_the_same(x):
+    p, without = fitted(x, bias=True, high=0.8), fitted(x, high=0.8)
+    assert p.n_inputs == 4
+    np.testing.assert_array_equal(p.rates(x)[:, :3], without.rates(x))
+    np.testing.assert_array_equal(p.rates(x)[:, 3], 0.8)
+    np.testing.assert_allclose(p.inverse(p.rates(x)), x, atol=1e-10)
+    again = Preprocessing.from_arrays(p.arrays())
+    np.testing.assert_array_equal(again.rates(x), p.rates(x))
+
+
 def test_small_floats_stay_small(x):
     assert fitted(x.astype(np.float32)).rates(x.astype(np.float32)).dtype == np.float32
 

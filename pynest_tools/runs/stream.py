@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The samples of a run in the order in which they are learned, epoch after epoch, from test to test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..tasks import Samples, Task
+from .specification import TrainingParameters
+
+
+class Stream:
+    """Where a run is in its samples; it can go on from there, bit for bit.
+
+    Parameters
+    ----------
+    task : Task
+        What is learned.
+    training : TrainingParameters
+        Epochs, and how often there is a test.
+    rng : numpy.random.Generator
+        Decides the samples of all epochs.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of whole epochs that are done.
+    position : int
+        Number of samples of the next epoch that are done.
+    samples : int
+        Number of all samples that are done.
+    """
+
+    def __init__(self, task: Task, training: TrainingParameters, rng: np.random.Generator) -> None:
+        self._task, self._training, self._rng = task, training, rng
+        self.epoch = self.position = self.samples = 0
+        self._current: Samples | None = None  # samples of the epoch that has begun
+        self._order: dict[str, Any] = dict(rng.bit_generator.state)  # of the generator when that epoch was drawn
+        self._places: list[tuple[int, int, int, int]] = []  # of the last samples: epoch, first sample, how many, of how many
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, as JSON can hold it."""
+        return {"epoch": self.epoch, "position": self.position, "samples": self.samples, "order": self._order}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.epoch, self.position, self.samples = state["epoch"], state["position"], state["samples"]
+        self._order = state["order"]
+        self._rng.bit_generator.state = self._order
+        self._current = self._draw() if self.position > 0 else None
+
+    @property
+    def progress(self) -> float:
+        """Number of epochs that are done; whole after whole epochs."""
+        return self.epoch + self.position / len(self._present()) if self.position > 0 else self.epoch
+
+    @property
+    def ended(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self._training.epochs
+
+    @property
+    def at_test(self) -> bool:
+        """Whether the samples that are done end where there is a test."""
+        every = self._training.test_every
+        if every > 0:
+            return self.ended or self.samples % every == 0
+        return self.position == 0 and (self.ended or self.epoch % self._training.test_interval == 0)
+
+    def middle_of_chunk(self) -> float:
+        """Number of epochs that will be done half-way to the next test."""
+        every, interval = self._training.test_every, self._training.test_interval
+        if every > 0:
+            size = len(self._present())
+            ahead = min((every - self.samples % every) / size, self._training.epochs - self.progress)
+        else:
+            ahead = min(interval - self.epoch % interval, self._training.epochs - self.epoch)
+        return self.progress + ahead / 2.0
+
+    def take(self, n: int) -> Samples:
+        """The next n samples, or fewer if a test comes before; at least one."""
+        parts: list[Samples] = []
+        self._places = []
+        while n > 0 and not (parts and self.at_test):
+            epoch = self._present()
+            size = min(n, len(epoch) - self.position)
+            if (every := self._training.test_every) > 0:
+                size = min(size, every - self.samples % every)
+            parts.append(epoch.take(slice(self.position, self.position + size)))
+            self._places.append((self.epoch, self.position, size, len(epoch)))
+            self.samples += size
+            self.position += size
+            n -= size
+            if self.position == len(epoch):
+                self.epoch, self.position, self._current = self.epoch + 1, 0, None
+                self._order = dict(self._rng.bit_generator.state)
+        if len(parts) == 1:
+            return parts[0]
+        return Samples(np.concatenate([p.stimuli for p in parts]), np.concatenate([p.targets for p in parts]))
+
+    def place(self, i: int) -> str:
+        """Where number i of the samples last taken is: ``epoch 3, sample 17 of 24``, counted from 1."""
+        for epoch, first, size, of in self._places:
+            if i < size:
+                return f"epoch {epoch + 1}, sample {first + i + 1} of {of}"
+            i -= size
+        raise IndexError(i)
+
+    def _present(self) -> Samples:
+        if self._current is None:
+            self._current = self._draw()
+        return self._current
+
+    def _draw(self) -> Samples:
+        samples = self._task.epoch(self._rng)
+        if len(samples) == 0:
+            raise ValueError(f"an epoch of task {self._task.name} holds no samples")
+        return samples
