@@ -16,6 +16,7 @@ from pynest_tools.networks.weights import initial_weights, self_predicting_weigh
 LEARNING = {"eta_up": 0.1, "eta_ip": 0.04, "eta_pi": 0.1}  # ten times the defaults: weights move by tenths in 8 samples
 STATIC = {"eta_up": 0.0, "eta_ip": 0.0, "eta_pi": 0.0}
 SHORT = {"t_pres": 5.0, "t_learn_on": 1.0, "t_readout_on": 3.0}
+FREE_PHASE = {"t_pres": 20.0, "t_free_learn_on": 2.0, "t_target_on": 10.0, "t_learn_on": 12.0, "t_readout_on": 15.0}
 ALL = ("output", "prediction", "apical_error", "interneuron_error")
 
 
@@ -60,8 +61,22 @@ def assert_same_weights(weights, expected, tolerance):
         {"neuron": {"C_m": 2.0, "beta": 1.5, "gamma": 0.7, "tau_basal": 2.0, "tau_apical": 5.0}},
         {"trial": {**SHORT, "between": "keep"}},
         {"trial": {**SHORT, "between": "relax", "t_relax": 2.0}},
+        {"trial": FREE_PHASE | {"free_learning": ["ip", "pi"]}, "neuron": {"g_target": 0.1}},
+        {"trial": FREE_PHASE | {"free_learning": ["pi"], "between": "keep"}, "simulation": {"delay": 0.3}},
     ],
-    ids=["defaults", "delay", "h", "instantaneous", "bounds", "static ip", "other cells", "keep", "relax"],
+    ids=[
+        "defaults",
+        "delay",
+        "h",
+        "instantaneous",
+        "bounds",
+        "static ip",
+        "other cells",
+        "keep",
+        "relax",
+        "free phase",
+        "free pi",
+    ],
 )
 def test_the_rate_network_of_nest_is_the_one_of_numpy(nest, settings):
     """Potentials and weights over a learning run with two hidden layers; the two share no code."""
