@@ -99,7 +99,10 @@ class NestMicrocircuit:
             raise DivergenceError(message, int(found[3]), self._name_of(int(found[1]))) from error
         finally:
             self.simulation_time_s += time.perf_counter() - started
-        return self._layout.result(*self._read_out(n_samples))
+        V_soma, V_basal, V_apical = self._read_out(n_samples)
+        layout = self._layout
+        prediction = layout.basal_factor[layout.outputs] * V_basal[:, layout.outputs]
+        return layout.result(V_soma, prediction, V_apical[:, layout.hidden])
 
     def get_weights(self) -> Weights:
         """Present weights (normalised, mV ms)."""
