@@ -49,13 +49,17 @@ class TrainingParameters(Settings):
     test_interval: int = Field(default=10, ge=1, description="epochs between two tests (thesis)")
     test_every: int = Field(default=0, ge=0, description="samples between two tests instead; 0: test_interval counts")
     test_samples: int = Field(
-        default=0, ge=0, description="samples of a test during training, always the same ones; 0: the whole validation set"
+        default=0,
+        ge=0,
+        description="samples of a test during training, always the same ones; 0: the whole validation set",
     )
     stop_after: int = Field(
         default=0, ge=0, description="end early after so many tests in a row at 100 %; 0: train all epochs"
     )
     patience: int = Field(
-        default=0, ge=0, description="end early after so many tests without a new best one, and keep that; 0: train all epochs"
+        default=0,
+        ge=0,
+        description="end early after so many tests without a new best one, and keep that; 0: train all epochs",
     )
     batch_size: int = Field(
         default=1, ge=1, description="samples learned side by side, their changes summed (ode, steady, backprop)"

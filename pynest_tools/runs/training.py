@@ -267,7 +267,9 @@ class _Loop:
             circuit = self._scheduled_circuit()
             with self._network(circuit) as network:
                 self._chunk(network)
-                self._test(network, {f"eta_{name}": list(getattr(circuit, f"eta_{name}")) for name in ("up", "ip", "pi")})
+                self._test(
+                    network, {f"eta_{name}": list(getattr(circuit, f"eta_{name}")) for name in ("up", "ip", "pi")}
+                )
             self._report()
 
     def _scheduled_circuit(self) -> Microcircuit:
@@ -365,7 +367,9 @@ class _Loop:
             return _tested(network, self.spec.task, samples)
         except DivergenceError as error:
             sample = f"sample {error.trial + 1} of {len(samples[0])}"
-            raise DivergenceError(f"{what} after epoch {self._stream.progress:g}, {sample}: {error}", error.trial) from error
+            raise DivergenceError(
+                f"{what} after epoch {self._stream.progress:g}, {sample}: {error}", error.trial
+            ) from error
 
     def _keep(self, simulation_s: float) -> None:
         """Keep the record of the test and a checkpoint; one more if it was the best."""
@@ -433,9 +437,7 @@ def _tested(network: Network, task: Task, samples: list[Samples]) -> list[tuple[
             own.add(*((piece.stimuli, trial.V_soma) if alone else (piece.stimuli[i], trial.V_soma[i])))
     output = np.concatenate(found, axis=-2)
     each = [output] if alone else list(output)
-    return [
-        (scores(task, out, wanted), own.metrics()) for out, wanted, own in zip(each, samples, rates, strict=True)
-    ]
+    return [(scores(task, out, wanted), own.metrics()) for out, wanted, own in zip(each, samples, rates, strict=True)]
 
 
 def _present(network: Network, samples: Samples, *, learn: bool) -> Iterator[tuple[Samples, TrialResult]]:

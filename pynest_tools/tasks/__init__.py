@@ -9,15 +9,46 @@ from typing import Any
 
 from ..errors import UserError
 from ..settings import suggestion
+from .autoencoder import Autoencoder
 from .bars import Bars
 from .data import Data
 from .digits import Digits
+from .mnist import FashionMnist, Mnist
+from .mnist1d import Mnist1d
 from .protocol import Task
 from .samples import Samples
+from .teacher_student import TeacherStudent
+from .yin_yang import YinYang
 
-__all__ = ["BUILT_IN", "ENTRY_POINTS", "Bars", "Data", "Digits", "Samples", "Task", "find_task", "task_names"]
+__all__ = [
+    "BUILT_IN",
+    "ENTRY_POINTS",
+    "Autoencoder",
+    "Bars",
+    "Data",
+    "Digits",
+    "FashionMnist",
+    "Mnist",
+    "Mnist1d",
+    "Samples",
+    "Task",
+    "TeacherStudent",
+    "YinYang",
+    "find_task",
+    "task_names",
+]
 
-BUILT_IN: dict[str, Callable[..., Task]] = {"bars": Bars, "data": Data, "digits": Digits}
+BUILT_IN: dict[str, Callable[..., Task]] = {
+    "bars": Bars,
+    "digits": Digits,
+    "data": Data,
+    "yin_yang": YinYang,
+    "mnist": Mnist,
+    "fashion_mnist": FashionMnist,
+    "mnist1d": Mnist1d,
+    "teacher_student": TeacherStudent,
+    "autoencoder": Autoencoder,
+}
 #: Group of entry points by which other packages add tasks: name = class, or function of the task's settings that returns a task.
 ENTRY_POINTS = "pynest_tools.tasks"
 

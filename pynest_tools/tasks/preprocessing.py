@@ -72,7 +72,7 @@ class Preprocessing:
         kind : str
             "classification", "regression", or "auto": `kind_of_targets`.
         encoding : str
-            "range", "quantile" or "onoff": see `pynest_tools.tasks.encoding`.
+            "range", "complement", "quantile" or "onoff": see `pynest_tools.tasks.encoding`.
         low, high : float
             Smallest and largest rate of an input cell (1/ms).
         target_low, target_high : float
@@ -117,10 +117,10 @@ class Preprocessing:
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """Labels in the order of the output cells; raises UserError for a regression."""
+        """Labels in the order of the output cells; a regression has no such attribute."""
         if isinstance(self.outputs, ClassTargets):
             return self.outputs.classes
-        raise UserError("a regression has no classes")
+        raise AttributeError("a regression has no classes")
 
     def rates(self, x: ArrayLike) -> FloatArray:
         """Rates of the input cells.
