@@ -18,7 +18,6 @@ from pynest_tools.runs.specification import (
 )
 from pynest_tools.tasks import BUILT_IN
 
-
 TASKS = [name for name in BUILT_IN if name != "data"]  # those that need no file
 
 
