@@ -42,11 +42,11 @@ class _Table:
 
     @property
     def n_inputs(self) -> int:
-        return self.training.stimuli.shape[1]
+        return int(self.training.stimuli.shape[1])
 
     @property
     def n_outputs(self) -> int:
-        return self.training.targets.shape[1]
+        return int(self.training.targets.shape[1])
 
     def epoch(self, rng: np.random.Generator) -> Samples:
         return self.training.take(rng.permutation(len(self.training)))

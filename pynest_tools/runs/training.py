@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -342,9 +342,8 @@ class _Loop:
         factors = self.spec.training.decay.factors(duration)
         if factors:
             weights = network.get_weights()
-            for name, factor in factors.items():
-                setattr(weights, name, [factor * matrix for matrix in getattr(weights, name)])
-            network.set_weights(weights)
+            decayed = {name: [factor * matrix for matrix in getattr(weights, name)] for name, factor in factors.items()}
+            network.set_weights(replace(weights, **decayed))
 
     def _test(self, network: Network, rates: Metrics) -> None:
         """Test, and keep what that says and the weights that were tested."""

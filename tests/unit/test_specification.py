@@ -222,11 +222,18 @@ def test_samples_that_depend_on_each_other_cannot_be_batched():
 @pytest.mark.parametrize("task", TASKS)
 def test_toml_round_trip_is_exact(task, tmp_path):
     numbers = {"neuron": {"g_L": 0.1 + 0.2, "psi": 1e-7}, "weights": {"up": 1 / 3}}
-    words = {"plasticity": {"eta_ip": "match"}, "trial": {"t_target_on": 5.0, "free_learning": ["ip", "pi"]}}
-    run = RunSpecification.for_task(task, {"seed": 2**63 + 1, "network": {**numbers, **words}})
+    words = {"plasticity": {"eta_ip": "match"}, "trial": {"t_target_on": 2.0, "free_learning": ["ip", "pi"]}}
+    constant = {"schedule": {"ip": {"kind": "constant"}}}
+    run = RunSpecification.for_task(task, {"seed": 2**63 + 1, "network": {**numbers, **words}, "training": constant})
     path = tmp_path / "config.toml"
     path.write_text(run.to_toml())
     assert RunSpecification.from_toml(path) == run
+
+
+def test_a_schedule_of_rates_that_follow_is_refused():
+    changes = {"network": {"plasticity": {"eta_ip": "match"}}, "training": {"schedule": {"ip": {"kind": "cosine"}}}}
+    with pytest.raises(SpecificationError, match=r"leave training\.schedule\.ip out, or give eta_ip as a number"):
+        RunSpecification.for_task("bars", changes)
 
 
 def test_written_toml_tells_meaning_and_unit_of_every_entry():
