@@ -100,7 +100,8 @@ class NestMicrocircuit:
             raise DivergenceError(message, int(found[3]), cell_name(self.circuit, place)) from error
         finally:
             self.simulation_time_s += time.perf_counter() - started
-        layout, (V_soma, V_basal, V_apical) = self._layout, self._read_out(n_samples)
+        V_soma, V_basal, V_apical = self._read_out(n_samples)
+        layout = self._layout
         prediction = layout.basal_factor[layout.outputs] * V_basal[:, layout.outputs]
         return layout.result(V_soma, prediction, V_apical[:, layout.hidden])
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from pynest_tools.cli import main
 from pynest_tools.runs.specification import RunSpecification
+from pynest_tools.tasks import BUILT_IN
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def test_settings_of_a_run_decide_its_folder(pyramidal, networks, tmp_path):
 
 
 def test_known_tasks_are_listed(pyramidal):
-    assert pyramidal("tasks").stdout.split()[:2] == ["bars", "digits"]
+    assert pyramidal("tasks").stdout.split()[: len(BUILT_IN)] == list(BUILT_IN)
 
 
 def test_sources_of_the_specification_and_their_order(pyramidal, networks, tmp_path):
