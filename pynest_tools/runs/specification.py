@@ -166,6 +166,8 @@ class RunSpecification(Settings):
         changes = dict(changes or {})
         given = changes.pop("task", {})
         made = make_task(task, given) if isinstance(task, str) else task
+        if not isinstance(made, Task):
+            raise SpecificationError(f"{made!r} is no task: it must have name, n_inputs, n_outputs, epoch and test_set")
         entries = merged({"network": {"hidden": DEFAULT_HIDDEN}}, default_run_of(made))
         network = changes.get("network")
         try:
@@ -235,15 +237,12 @@ def make_task(name: str, entries: Any) -> Task:
         raise SpecificationError(str(error)) from error
     settings = {key: value for key, value in entries.items() if key != "name"}
     try:
-        task = made(**settings)
+        return made(**settings)  # type: ignore[no-any-return]
     except ValidationError as error:
         lines = explain(error, made) if isinstance(made, type) and issubclass(made, BaseModel) else str(error)
         raise SpecificationError("\n".join(f"task.{line}" for line in lines.splitlines())) from error
     except TypeError as error:
         raise SpecificationError(f"the entries {settings} of [task] do not suit task {name}: {error}") from error
-    if not isinstance(task, Task):
-        raise SpecificationError(f"{made} is no task: it must have name, n_inputs, n_outputs, epoch and test_set")
-    return task
 
 
 def _with_sizes(network: Mapping[str, Any], task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
