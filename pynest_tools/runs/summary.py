@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
+from ..kernel.version import built_from
 from ..networks.backend import Weights
 from ..tasks.protocol import Baselines
 from .metrics import Metrics, of_set
@@ -152,7 +152,7 @@ def versions() -> dict[str, str | None]:
         "numpy": np.__version__,
         "nest": _version("nest-simulator", "nest"),
         "nestml": _version("nestml", "pynestml"),
-        "pynest_tools": __version__,
+        "pynest_tools": built_from(),
     }
 
 
