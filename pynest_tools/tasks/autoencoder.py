@@ -82,7 +82,21 @@ class Autoencoder(DatasetTask):
     @staticmethod
     def default_run() -> dict[str, Any]:
         """Entries of a `RunSpecification` that suit this task."""
-        return {}
+        return {
+            "backend": "steady",
+            "network": {
+                "hidden": [HIDDEN],
+                "neuron": {"beta": 1.0, "gamma": 0.8, "theta": 0.0, "g_nudge": 0.06, "g_target": 0.06},
+                "weights": {"up": [0.4, 0.3], "down": 0.1, "aligned": True},
+                "plasticity": {"eta_up": [0.05, 2e-4], "eta_ip": "match", "eta_pi": 0.0, "Wmin": -20.0, "Wmax": 20.0},
+            },
+            "training": {
+                "epochs": 100,
+                "test_interval": 10,
+                "batch_size": 5,
+                "schedule": {"up": {"kind": "cosine", "final": 0.02}},
+            },
+        }
 
     @property
     def _digits(self) -> Digits:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from ..errors import UserError
+from ..settings import merged
 from .dataset import DatasetTask, stratified_split, table_run
 from .encoding import EncodingName
 from .files import OPENML, Contents, existing, read_file, sha256
@@ -21,6 +22,7 @@ from .samples import FloatArray, Samples
 from .targets import ClassTargets, StatedKind, kind_of_targets
 
 HIDDEN = [20]  # cells of the default circuit
+PRESENTATIONS, LEAST_EPOCHS = 60_000, 5  # of the default run; with spikes 60 000 take some minutes
 LEAST_OF_A_PART = 2  # samples of a regression; R² of one is not defined
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
 
@@ -127,8 +129,11 @@ class Data(DatasetTask):
         return self.preprocessing.decode(potentials)
 
     def default_run(self) -> dict[str, Any]:
-        """Entries of a `RunSpecification` for data of any kind: one hidden layer of 20 cells, `table_run`."""
-        return table_run(kind_of(self), self.n_inputs, HIDDEN)
+        """Entries of a `RunSpecification` for any data: `table_run` with 20 hidden cells, and fewer epochs of more samples."""
+        entries = table_run(kind_of(self), self.n_inputs, HIDDEN)
+        n = _prepared(self, _stamp(self.data)).description["samples"][TRAINING]
+        epochs = min(entries["training"]["epochs"], max(LEAST_EPOCHS, PRESENTATIONS // n))
+        return merged(entries, {"training": {"epochs": epochs, "test_interval": max(1, epochs // 10)}})
 
     def describe(self) -> dict[str, Any]:
         """What a run's folder keeps of the data: where they are from, their SHA-256, what they hold, how they are divided, notes."""

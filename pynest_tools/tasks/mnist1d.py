@@ -58,7 +58,27 @@ class Mnist1d(DatasetTask):
     @staticmethod
     def default_run() -> dict[str, Any]:
         """Entries of a `RunSpecification` that suit this task."""
-        return {}
+        return {
+            "backend": "steady",
+            "network": {
+                "hidden": [100],
+                "neuron": {"beta": 8.0, "gamma": 0.125, "theta": 0.0, "g_nudge": 0.06, "g_target": 0.06},
+                "weights": {"up": [1.0, 0.09], "down": 0.1, "aligned": True},
+                "plasticity": {
+                    "eta_up": [0.125, 7.5e-6],
+                    "eta_ip": "match",
+                    "eta_pi": 0.0,
+                    "Wmin": -20.0,
+                    "Wmax": 20.0,
+                },
+            },
+            "training": {
+                "epochs": 100,
+                "test_interval": 10,
+                "batch_size": 5,
+                "schedule": {"up": {"kind": "cosine", "final": 0.02}},
+            },
+        }
 
     def _part(self, which: int) -> Samples:
         parts = _signals()

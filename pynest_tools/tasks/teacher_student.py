@@ -77,7 +77,21 @@ class TeacherStudent(DatasetTask):
     @staticmethod
     def default_run() -> dict[str, Any]:
         """Entries of a `RunSpecification` that suit this task: a student of the teacher's size (thesis)."""
-        return {}
+        return {
+            "backend": "steady",
+            "network": {
+                "hidden": [N_HIDDEN],
+                "neuron": {"beta": BETA, "gamma": GAMMA, "theta": 0.0, "g_nudge": 0.06, "g_target": 0.06},
+                "weights": {"up": [1.0, 1.0], "down": 0.3, "aligned": True},
+                "plasticity": {"eta_up": [0.25, 0.0025], "eta_ip": "match", "eta_pi": 0.0, "Wmin": -20.0, "Wmax": 20.0},
+            },
+            "training": {
+                "epochs": 100,
+                "test_interval": 10,
+                "batch_size": 5,
+                "schedule": {"up": {"kind": "cosine", "final": 0.02}},
+            },
+        }
 
 
 def teacher(s: FloatArray, W_1: FloatArray, W_2: FloatArray) -> FloatArray:

@@ -232,6 +232,14 @@ def test_yardsticks_of_either_kind(tmp_path):
     assert classes["chance"]["test"] == pytest.approx(0.5, abs=0.1)
 
 
+def test_a_default_run_has_fewer_epochs_of_more_samples(npz, tmp_path):
+    few = Data(data=str(npz)).default_run()["training"]["epochs"]
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "many.npz", x=rng.uniform(size=(3000, 1)), y=rng.integers(0, 2, 3000))
+    many = Data(data=str(tmp_path / "many.npz")).default_run()["training"]["epochs"]
+    assert (few, many) == (100, 60_000 // 2040)  # 68 and 2040 training samples
+
+
 def test_a_run_takes_its_sizes_from_the_data(npz):
     spec = RunSpecification.for_task("data", {"task": {"data": str(npz)}, "network": {"hidden": [7]}})
     assert spec.network.sizes == (8, 7, 3)  # two cells for each of 4 features
