@@ -128,9 +128,9 @@ def angles_of_averages(estimate: Callable[[int], Matrices], gradient: Matrices, 
 
 def single_patterns(problem: Problem, up: Matrices) -> tuple[Problem, Matrices]:
     """The same networks, as many times as there are patterns, each with one pattern."""
-    n = problem.samples.labels.shape[-1]
-    parts = [part.reshape(-1, 1, *part.shape[2:]) for part in problem.samples]
-    return Problem(problem.circuit, problem.weights, Samples(*parts)), [np.repeat(m, n, axis=0) for m in up]
+    samples = problem.samples
+    each = Samples(*(part.reshape(-1, 1, part.shape[-1]) for part in (samples.stimuli, samples.targets)))
+    return Problem(problem.circuit, problem.weights, each), [np.repeat(m, len(samples), axis=0) for m in up]
 
 
 def measure_averages(problem: Problem, later: Matrices, counts: Sequence[int], seed: int) -> dict[str, Averages]:
