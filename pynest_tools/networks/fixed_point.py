@@ -132,6 +132,7 @@ class FixedPoint:
         return np.asarray(self._basal[level][..., cells] * (factor / self._shares[level][..., cells]))
 
     def _sweep(self, drive: FloatArray) -> None:
+        """Up with the present state, down to the apical potentials that the cells want."""
         neuron, last = self._circuit.neuron, len(self.u) - 1
         share_of_partner, share_of_apical = neuron.partner_share, self._apical_share
         for k in range(last):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from ..kernel.module import import_nest, install
 from ..kernel.parallel import n_processes, sum_over_processes
-from .backend import DivergenceError, FloatArray, TrialResult, Weights
+from .backend import MAX_POTENTIAL, DivergenceError, FloatArray, TrialResult, Weights, cell_name
 from .layout import Layout
 from .microcircuit import Microcircuit
 
@@ -93,10 +93,11 @@ class NestMicrocircuit:
             if found is None:
                 raise
             message = (
-                f"the network diverges: a prospective potential became {found[2]} mV; "
+                f"a prospective potential became {found[2]} mV, but no membrane can be {MAX_POTENTIAL:g} mV from rest; "
                 "lower the learning rates or the weights of the feedback"
             )
-            raise DivergenceError(message, int(found[3]), self._name_of(int(found[1]))) from error
+            place = self._order[self._cells.tolist().index(int(found[1]))]
+            raise DivergenceError(message, int(found[3]), cell_name(self.circuit, place)) from error
         finally:
             self.simulation_time_s += time.perf_counter() - started
         V_soma, V_basal, V_apical = self._read_out(n_samples)
@@ -161,13 +162,13 @@ class NestMicrocircuit:
         self.teacher = nest.Create("stimulus_neuron", sizes[-1])
 
         self._layout = layout = Layout(self.circuit)
-        self._layers = {f"P_{k}": cells for k, cells in enumerate(self.pyramidal, start=1)}
-        self._layers |= {f"I_{k}": cells for k, cells in enumerate(self.interneurons, start=1)}
+        self._cells = sum((*self.pyramidal, *self.interneurons))
+        places = [np.arange(layer.start, layer.stop) for layer in (*layout.pyramidal, *layout.interneurons)]
+        self._order = np.concatenate(places)  # where these cells stand in the layout of results
         # what stays is asked once: PyNEST has a cell tell everything whenever it is asked for anything
         self._local_inputs, self._local_teacher = self._local(self.inputs), self._local(self.teacher)
-        self._local_cells, rows = self._local(sum(self._layers.values()))
-        places = [np.arange(layer.start, layer.stop) for layer in (*layout.pyramidal, *layout.interneurons)]
-        self._places = np.concatenate(places)[rows]  # of the local cells in the layout of results
+        self._local_cells, rows = self._local(self._cells)
+        self._places = self._order[rows]
 
     def _connect(self, weights: Weights) -> None:
         circuit = self.circuit
@@ -247,13 +248,6 @@ class NestMicrocircuit:
             for potential, name in zip(means, MEANS, strict=True):
                 potential[self._places] = np.array(found[name], dtype=np.float64, ndmin=2)
         return np.ascontiguousarray(sum_over_processes(means).swapaxes(1, 2))
-
-    def _name_of(self, node_id: int) -> str:
-        """Which cell of which layer a node is."""
-        for layer, cells in self._layers.items():
-            if node_id in cells:
-                return f"cell {node_id - cells[0].global_id} of {layer}"
-        return f"node {node_id}"
 
     def _local(self, cells: Any) -> tuple[Any, list[int]]:
         """The cells of this process, and which ones they are among all."""

@@ -328,8 +328,8 @@ class Run:
         spec = before.changed(changes)
         if spec.network.sizes != before.network.sizes:
             raise UserError(
-                f"network.sizes cannot change in the middle of a run, from {list(before.network.sizes)} to {list(spec.network.sizes)}: "
-                "begin a new one"
+                f"network.sizes cannot change in the middle of a run, from {list(before.network.sizes)} to "
+                f"{list(spec.network.sizes)}: begin a new one"
             )
         if changes:
             state = load_checkpoint(self.folder.checkpoint, before.network.sizes).state

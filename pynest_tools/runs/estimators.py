@@ -42,11 +42,11 @@ class _Table:
 
     @property
     def n_inputs(self) -> int:
-        return self.training.stimuli.shape[1]
+        return int(self.training.stimuli.shape[1])
 
     @property
     def n_outputs(self) -> int:
-        return self.training.targets.shape[1]
+        return int(self.training.targets.shape[1])
 
     def epoch(self, rng: np.random.Generator) -> Samples:
         return self.training.take(rng.permutation(len(self.training)))
@@ -183,7 +183,7 @@ _PARAMETERS = """
 """
 
 
-class MicrocircuitClassifier(ClassifierMixin, _MicrocircuitEstimator):  # type: ignore[misc]
+class MicrocircuitClassifier(ClassifierMixin, _MicrocircuitEstimator):  # type: ignore[misc]  # noqa: D101, it has one
     __doc__ = f"""A dendritic microcircuit as a classifier, with an output cell for each class.
 {_PARAMETERS}
     Attributes
@@ -228,7 +228,9 @@ class MicrocircuitClassifier(ClassifierMixin, _MicrocircuitEstimator):  # type: 
                     encoding=self.encoding,
                 )
             elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
-                raise ValueError(f"classes={classes!r} is not the same as on last call to partial_fit, was: {self.classes_!r}")
+                raise ValueError(
+                    f"classes={classes!r} is not the same as on last call to partial_fit, was: {self.classes_!r}"
+                )
             self._train(self.preprocessing_.samples(features, labels), 1, None if first else self.result_.weights)
         return self
 
@@ -244,7 +246,7 @@ class MicrocircuitClassifier(ClassifierMixin, _MicrocircuitEstimator):  # type: 
         return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
-class MicrocircuitRegressor(RegressorMixin, _MicrocircuitEstimator):  # type: ignore[misc]
+class MicrocircuitRegressor(RegressorMixin, _MicrocircuitEstimator):  # type: ignore[misc]  # noqa: D101, it has one
     __doc__ = f"""A dendritic microcircuit as a regressor, with an output cell for each target.
 {_PARAMETERS}
     Attributes

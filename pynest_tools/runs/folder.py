@@ -21,7 +21,7 @@ from .specification import RunSpecification
 
 
 def default_folder(spec: RunSpecification) -> Path:
-    """Folder of a run whose place was not given: runs/<task>-<backend>-seed<seed>, with a code of the settings if they are not the default."""
+    """Folder of a run whose place was not given: runs/<task>-<backend>-seed<seed>, and a code of settings that are not the default."""
     name = f"{spec.task.name}-{spec.backend}-seed{spec.seed}"
     text = spec.to_toml()
     try:
@@ -92,7 +92,14 @@ class RunFolder:
                     "or replace the run in it with --overwrite"
                 )
             folder.figures.mkdir(parents=True, exist_ok=True)
-            for former in (folder.changes, folder.data, folder.preprocessing, folder.metrics, folder.summary, folder.evaluations):
+            for former in (
+                folder.changes,
+                folder.data,
+                folder.preprocessing,
+                folder.metrics,
+                folder.summary,
+                folder.evaluations,
+            ):
                 former.unlink(missing_ok=True)
             for figure in folder.figures.glob("*.png"):
                 figure.unlink()
@@ -189,7 +196,9 @@ class RunFolder:
         """
         records = [record for record in self.read_metrics() if record["samples"] <= samples]
         if not records or records[-1]["samples"] != samples:
-            raise UserError(f"{self.metrics} lacks the record of the test after {samples} samples, where the checkpoint is")
+            raise UserError(
+                f"{self.metrics} lacks the record of the test after {samples} samples, where the checkpoint is"
+            )
         wait_for_all()  # until every process has read
         if rank() > 0:
             return records
@@ -201,7 +210,7 @@ class RunFolder:
         if rank() > 0:
             return
         text = json.dumps(summary, indent=2, allow_nan=False)
-        rows = re.sub(r"\[[\d\s,.]*\]", lambda row: re.sub(r"\s+", "", row[0]).replace(",", ", "), text)  # of numbers, in one line
+        rows = re.sub(r"\[[\d\s,.]*\]", lambda row: " ".join(row[0].split()), text)  # of numbers, in one line
         _write_in_one_step(self.summary, rows + "\n")
 
 

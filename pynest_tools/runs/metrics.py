@@ -37,8 +37,8 @@ def scores(task: Task, outputs: FloatArray, samples: Samples) -> Metrics:
     -------
     dict
         loss: mean squared error (mV²). Of a classification besides accuracy, and confusion, the number of samples [class, answer],
-        for up to 50 classes. Of a regression r2, the explained share of the variance (pooled over outputs, in mV²), and rmse, the root mean
-        squared error in the data's unit: one number, or one by name of the output if the task names them.
+        for up to 50 classes. Of a regression r2, the explained share of the variance (pooled over outputs, in mV²), and rmse, the
+        root mean squared error in the data's unit: one number, or one by name of the output if the task names them.
     """
     targets = samples.targets
     found: Metrics = {"loss": float(np.nanmean((outputs - targets) ** 2))}
@@ -122,5 +122,3 @@ def share_at_bound(circuit: Microcircuit, weights: Weights) -> dict[str, float]:
     return {
         name: float(np.mean((matrix <= low) | (matrix >= high))) for name, matrix in weights.named() if name in plastic
     }
-
-

@@ -40,8 +40,8 @@ class Schedule(Settings):
         Returns
         -------
         tuple of float
-            With x = epoch / epochs: 1 (constant), final^x (exponential), final + (1 - final) (1 + cos(pi x)) / 2 (cosine), or final to the
-            number of `steps` that have passed; times min(1, epoch / warmup).
+            With x = epoch / epochs: 1 (constant), final^x (exponential), final + (1 - final) (1 + cos(pi x)) / 2 (cosine), or final
+            to the number of `steps` that have passed; times min(1, epoch / warmup).
         """
         share = epoch / epochs if epochs > 0 else 0.0
         factor = {
@@ -55,11 +55,19 @@ class Schedule(Settings):
 
 
 class Schedules(Settings):
-    """Schedules by projection. With eta_ip = "match", ip follows that of up in the next layer."""
+    """Schedules by projection, applied from epoch to epoch, and from test to test where these are more frequent.
+
+    In every such stretch of samples the rates are those of its middle. With eta_ip = "match", ip follows up in the next layer.
+    """
 
     up: Schedule = Schedule()
     ip: Schedule = Schedule()
     pi: Schedule = Schedule()
+
+    @property
+    def changes(self) -> bool:
+        """Whether a learning rate changes at all."""
+        return any(schedule.kind != "constant" or any(schedule.warmup) for _, schedule in self)
 
 
 class Decay(Settings):

@@ -24,7 +24,7 @@ from ..networks.microcircuit import (
 from ..settings import Settings, explain, merged, to_toml
 from ..tasks import Task, find_task
 from ..tasks.protocol import default_run_of
-from .schedule import Decay, Schedules
+from .schedule import Decay, Schedule, Schedules
 
 __all__ = [
     "InitialWeights",
@@ -49,19 +49,23 @@ class TrainingParameters(Settings):
     test_interval: int = Field(default=10, ge=1, description="epochs between two tests (thesis)")
     test_every: int = Field(default=0, ge=0, description="samples between two tests instead; 0: test_interval counts")
     test_samples: int = Field(
-        default=0, ge=0, description="samples of a test during training, always the same ones; 0: the whole validation set"
+        default=0,
+        ge=0,
+        description="samples of a test during training, always the same ones; 0: the whole validation set",
     )
     stop_after: int = Field(
         default=0, ge=0, description="end early after so many tests in a row at 100 %; 0: train all epochs"
     )
     patience: int = Field(
-        default=0, ge=0, description="end early after so many tests without a new best one, and keep that; 0: train all epochs"
+        default=0,
+        ge=0,
+        description="end early after so many tests without a new best one, and keep that; 0: train all epochs",
     )
     batch_size: int = Field(
         default=1, ge=1, description="samples learned side by side, their changes summed (ode, steady, backprop)"
     )
-    schedule: Schedules = Field(default=Schedules(), description="course of the learning rates, from test to test")
-    decay: Decay = Field(default=Decay(), description="decay of the weights, from test to test")
+    schedule: Schedules = Field(default=Schedules(), description="course of the learning rates, from epoch to epoch")
+    decay: Decay = Field(default=Decay(), description="decay of the weights, at the same times")
 
 
 class RunSpecification(Settings):
@@ -121,6 +125,15 @@ class RunSpecification(Settings):
                     f"training.schedule.{name}.warmup has {len(schedule.warmup)} values, but sizes {list(self.network.sizes)} need "
                     f"{layers}; give one for each layer, or a single one for all"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _matched_rates_have_no_schedule(self) -> RunSpecification:
+        if self.network.plasticity.eta_ip == "match" and self.training.schedule.ip != Schedule():
+            raise ValueError(
+                'with plasticity.eta_ip = "match" the rate of ip follows that of up in the next layer, and its schedule: leave '
+                "training.schedule.ip out, or give eta_ip as a number"
+            )
         return self
 
     @model_validator(mode="after")

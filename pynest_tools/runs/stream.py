@@ -22,6 +22,8 @@ class Stream:
         Epochs, and how often there is a test.
     rng : numpy.random.Generator
         Decides the samples of all epochs.
+    by_epoch : bool
+        Whether something changes from epoch to epoch, so that a stretch of samples ends with each of them, not only at tests.
 
     Attributes
     ----------
@@ -33,12 +35,16 @@ class Stream:
         Number of all samples that are done.
     """
 
-    def __init__(self, task: Task, training: TrainingParameters, rng: np.random.Generator) -> None:
-        self._task, self._training, self._rng = task, training, rng
+    def __init__(
+        self, task: Task, training: TrainingParameters, rng: np.random.Generator, *, by_epoch: bool = False
+    ) -> None:
+        self._task, self._training, self._rng, self._by_epoch = task, training, rng, by_epoch
         self.epoch = self.position = self.samples = 0
         self._current: Samples | None = None  # samples of the epoch that has begun
         self._order: dict[str, Any] = dict(rng.bit_generator.state)  # of the generator when that epoch was drawn
-        self._places: list[tuple[int, int, int, int]] = []  # of the last samples: epoch, first sample, how many, of how many
+        self._places: list[
+            tuple[int, int, int, int]
+        ] = []  # of the last samples: epoch, first sample, how many, of how many
 
     @property
     def state(self) -> dict[str, Any]:
@@ -70,21 +76,24 @@ class Stream:
             return self.ended or self.samples % every == 0
         return self.position == 0 and (self.ended or self.epoch % self._training.test_interval == 0)
 
-    def middle_of_chunk(self) -> float:
-        """Number of epochs that will be done half-way to the next test."""
-        every, interval = self._training.test_every, self._training.test_interval
+    @property
+    def at_end_of_stretch(self) -> bool:
+        """Whether the samples that are done end a stretch: at a test, or with an epoch if these are apart."""
+        return self.at_test or (self._by_epoch and self.position == 0)
+
+    def middle_of_stretch(self) -> float:
+        """Number of epochs that will be done half-way through the stretch that begins, if epochs are apart."""
+        size, every = len(self._present()), self._training.test_every
+        ahead = size - self.position
         if every > 0:
-            size = len(self._present())
-            ahead = min((every - self.samples % every) / size, self._training.epochs - self.progress)
-        else:
-            ahead = min(interval - self.epoch % interval, self._training.epochs - self.epoch)
-        return self.progress + ahead / 2.0
+            ahead = min(ahead, every - self.samples % every)
+        return self.epoch + (self.position + ahead / 2.0) / size
 
     def take(self, n: int) -> Samples:
-        """The next n samples, or fewer if a test comes before; at least one."""
+        """The next n samples, or fewer if the stretch ends before; at least one."""
         parts: list[Samples] = []
         self._places = []
-        while n > 0 and not (parts and self.at_test):
+        while n > 0 and not (parts and self.at_end_of_stretch):
             epoch = self._present()
             size = min(n, len(epoch) - self.position)
             if (every := self._training.test_every) > 0:

@@ -30,11 +30,11 @@ class TrainingResult:
     tested_on : str
         What the tests during the run are on: "validation", or "test" if the task has no validation set.
     records : list of dict
-        One for each test, from the one before training on: epoch (whole or not), samples (learned so far); by name of the set, train_,
-        validation_ or test_, the scores of `metrics.scores`, where train_ is a fixed part of the samples that are learned, presented as
-        in a test; rate_mean and rate_max of every layer in a test (Hz of a member of a population); at_bound, the share of the weights at a
-        bound; of the training since the last test apical_error (mV), interneuron_error (1/ms²), samples_per_s, and the learning
-        rates eta_up, eta_ip, eta_pi; wall_s, since the start of the run (s).
+        One for each test, from the one before training on: epoch (whole or not), samples (learned so far); by name of the set,
+        train_, validation_ or test_, the scores of `metrics.scores`, where train_ is a fixed part of the samples that are learned,
+        presented as in a test; rate_mean and rate_max of every layer in a test (Hz of a member of a population); at_bound, the
+        share of the weights at a bound; of the training since the last test apical_error (mV), interneuron_error (1/ms²),
+        samples_per_s, and the learning rates eta_up, eta_ip, eta_pi; wall_s, since the start of the run (s).
     test : dict or None
         Scores on the test set, which is read once, at the end; None for a run that has not ended.
     tested_weights : str

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from .stream import Stream
 from .summary import TrainingResult, summarise
 
 Progress = Callable[[float, Metrics], None]
+ETAS = ("up", "ip", "pi")
 
 #: Training samples that are presented as in a test, unless the validation set is larger: 5 % is then the standard error at 50 %.
 TRAINING_SAMPLES_TESTED = 100
@@ -114,7 +115,8 @@ def train_seeds(
     Returns
     -------
     list of TrainingResult
-        One for each seed, with the wall time of all. If one network diverges, all end; patience and stop_after end them when all would end.
+        One for each seed, with the wall time of all. If one network diverges, all end; patience and stop_after end them when all
+        would end.
 
     Raises
     ------
@@ -206,14 +208,15 @@ class _Loop:
         training = self.spec.training
         tested_on, samples = tested_set(self.spec.task)  # the seeds share a task
         if 0 < training.test_samples < len(samples):
-            order = np.random.default_rng(0).permutation(len(samples))  # the same in all runs, so that they compare
-            samples = samples.take(order[: training.test_samples])
+            chosen = np.random.default_rng(0).permutation(len(samples))  # the same in all runs, so that they compare
+            samples = samples.take(chosen[: training.test_samples])
         self.tested = samples
         self.members = []
         for spec in specs:
             weight_seed, order_seed = np.random.SeedSequence(spec.seed).spawn(2)
             weights = initial_weights(spec.network, np.random.default_rng(weight_seed))
-            stream = Stream(spec.task, training, np.random.default_rng(order_seed))
+            order = np.random.default_rng(order_seed)
+            stream = Stream(spec.task, training, order, by_epoch=training.schedule.changes)
             own = spec.task.epoch(np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(3,))))
             subset = own.take(slice(max(len(samples), TRAINING_SAMPLES_TESTED)))
             self.members.append(_Member(spec, stream, TrainingResult(weights, tested_on), subset))
@@ -264,22 +267,38 @@ class _Loop:
                 self._test(network, {})
         self._report()
         while not self._stream.ended and not self._ends_early():
-            circuit = self._scheduled_circuit()
-            with self._network(circuit) as network:
-                self._chunk(network)
-                self._test(network, {f"eta_{name}": list(getattr(circuit, f"eta_{name}")) for name in ("up", "ip", "pi")})
+            self._chunk()
             self._report()
 
+    def _chunk(self) -> None:
+        """Train until the next test, in stretches of constant learning rates, and test."""
+        self.training = _Training()
+        while True:
+            circuit = self._scheduled_circuit()
+            with self._network(circuit) as network:
+                self._stretch(network)
+                if self._stream.at_test:
+                    self._test(network, {f"eta_{name}": list(getattr(circuit, f"eta_{name}")) for name in ETAS})
+                    return
+                for member, weights in zip(self.members, self._weights(network), strict=True):
+                    member.result.weights = weights
+
     def _scheduled_circuit(self) -> Microcircuit:
-        """The circuit with the learning rates of the middle of the coming chunk."""
+        """The circuit with the learning rates of the middle of the coming stretch."""
         circuit, training = self.spec.network, self.spec.training
-        epoch, layers = self._stream.middle_of_chunk(), {"up": circuit.n_hidden + 1}
+        if not training.schedule.changes:
+            return circuit
+        epoch = self._stream.middle_of_stretch()
         factors = {
-            name: schedule.factors(epoch, training.epochs, layers.get(name, circuit.n_hidden))
+            name: schedule.factors(epoch, training.epochs, circuit.n_hidden + (name == "up"))
             for name, schedule in training.schedule
         }
-        unchanged = all(factor == 1.0 for each in factors.values() for factor in each)
-        return circuit if unchanged else circuit.with_rates(factors)
+        return circuit.with_rates(factors)
+
+    def _weights(self, network: Network) -> list[Weights]:
+        """Present weights of each network."""
+        weights = network.get_weights()
+        return [weights] if len(self.members) == 1 else weights.unstack()
 
     @contextmanager
     def _network(self, circuit: Microcircuit) -> Iterator[Network]:
@@ -300,34 +319,31 @@ class _Loop:
         stacked = weights[0] if len(weights) == 1 else Weights.stack(weights)
         return build_network(self.spec.backend, circuit, stacked, seed, self.spec.training.batch_size)
 
-    def _chunk(self, network: Network) -> None:
-        """Train until the next test."""
-        batch = self.spec.training.batch_size
-        size = max(batch, network.chunk_samples // batch * batch)  # so that only an end of a chunk cuts a batch
-        self.training, started = _Training(), time.perf_counter()
+    def _stretch(self, network: Network) -> None:
+        """Train until the next test, or until the learning rates change."""
+        batch, trial = self.spec.training.batch_size, self.spec.network.trial
+        size = max(batch, network.chunk_samples // batch * batch)  # so that only the end of a stretch cuts a batch
+        started, before = time.perf_counter(), self.training.samples
         while True:
             samples = _side_by_side([member.stream.take(size) for member in self.members])
             try:
-                for _, trial in _present(network, samples, learn=True):
-                    self.training.add(trial)
+                for _, result in _present(network, samples, learn=True):
+                    self.training.add(result)
             except DivergenceError as error:
                 raise DivergenceError(f"{self._stream.place(error.trial)}: {error}", error.trial) from error
             self._report()
-            if self._stream.at_test:
+            if self._stream.at_end_of_stretch:
                 break
-        trial_time = self.spec.network.trial
-        self._decay(network, self.training.samples * (trial_time.t_pres + trial_time.t_relax))
-        self.training.wall_s = time.perf_counter() - started
+        self._decay(network, (self.training.samples - before) * (trial.t_pres + trial.t_relax))
+        self.training.wall_s += time.perf_counter() - started
 
     def _decay(self, network: Network, duration: float) -> None:
         """Let weights decay by what they lose in so much time (ms)."""
         factors = self.spec.training.decay.factors(duration)
         if factors:
             weights = network.get_weights()
-            for name, factor in factors.items():
-                for matrix in getattr(weights, name):
-                    matrix *= factor
-            network.set_weights(weights)
+            decayed = {name: [factor * matrix for matrix in getattr(weights, name)] for name, factor in factors.items()}
+            network.set_weights(replace(weights, **decayed))
 
     def _test(self, network: Network, rates: Metrics) -> None:
         """Test, and keep what that says and the weights that were tested."""
@@ -338,8 +354,7 @@ class _Loop:
                 ([member.subset for member in self.members], "test on training samples"),
             )
         )
-        weights = network.get_weights()
-        each = [weights] if len(self.members) == 1 else weights.unstack()
+        each = self._weights(network)
         wall_s = round(time.perf_counter() - self.start, 3)
         trained = self.training.metrics(len(self.members))
         for member, own, test, training, learned in zip(self.members, each, found, on_training, trained, strict=True):
@@ -365,7 +380,9 @@ class _Loop:
             return _tested(network, self.spec.task, samples)
         except DivergenceError as error:
             sample = f"sample {error.trial + 1} of {len(samples[0])}"
-            raise DivergenceError(f"{what} after epoch {self._stream.progress:g}, {sample}: {error}", error.trial) from error
+            raise DivergenceError(
+                f"{what} after epoch {self._stream.progress:g}, {sample}: {error}", error.trial
+            ) from error
 
     def _keep(self, simulation_s: float) -> None:
         """Keep the record of the test and a checkpoint; one more if it was the best."""
@@ -433,9 +450,7 @@ def _tested(network: Network, task: Task, samples: list[Samples]) -> list[tuple[
             own.add(*((piece.stimuli, trial.V_soma) if alone else (piece.stimuli[i], trial.V_soma[i])))
     output = np.concatenate(found, axis=-2)
     each = [output] if alone else list(output)
-    return [
-        (scores(task, out, wanted), own.metrics()) for out, wanted, own in zip(each, samples, rates, strict=True)
-    ]
+    return [(scores(task, out, wanted), own.metrics()) for out, wanted, own in zip(each, samples, rates, strict=True)]
 
 
 def _present(network: Network, samples: Samples, *, learn: bool) -> Iterator[tuple[Samples, TrialResult]]:

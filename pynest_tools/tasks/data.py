@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from ..errors import UserError
-from .dataset import DatasetTask, stratified_split
+from .dataset import DatasetTask, stratified_split, table_run
 from .encoding import EncodingName
 from .files import OPENML, Contents, existing, read_file, sha256
 from .preprocessing import Preprocessing
+from .protocol import kind_of
 from .samples import FloatArray, Samples
 from .targets import ClassTargets, StatedKind, kind_of_targets
 
+HIDDEN = [20]  # cells of the default circuit
 LEAST_OF_A_PART = 2  # samples of a regression; R² of one is not defined
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
 
@@ -45,15 +47,15 @@ class Data(DatasetTask):
     kind: StatedKind = Field(
         default="auto", description="classification, regression, or auto: by what the targets are; then replaced by it"
     )
-    encoding: EncodingName = Field(
-        default="range",
-        description="of features as rates; range: smallest to largest; quantile: rank; onoff: two cells for either sign",
+    encoding: Literal["auto", EncodingName] = Field(
+        default="auto",
+        description=(
+            "of features as rates; range: smallest to largest; complement: the same and what is left to the largest; "
+            "quantile: rank; onoff: two cells for either sign; auto: range for images, else complement; then replaced by it"
+        ),
     )
     low: float = Field(default=0.0, ge=0.0, description="smallest rate of an input cell, 1/ms")
     high: float = Field(default=1.0, ge=0.0, description="largest rate of an input cell, 1/ms")
-    bias: bool = Field(
-        default=True, description="one more input cell, always at rate high, with which cells learn their thresholds"
-    )
     target_low: float = Field(
         default=0.0, description="target for a class not shown, or the smallest training target of a regression, mV"
     )
@@ -80,15 +82,17 @@ class Data(DatasetTask):
         return self
 
     @model_validator(mode="after")
-    def _kind_is_told(self) -> Data:
+    def _nothing_stays_auto(self) -> Data:
+        found = self.__dict__  # frozen for everyone else
         if self.kind == "auto":
-            contents = _training_contents(self)
-            self.__dict__["kind"] = _explained(self, kind_of_targets, contents.y)  # frozen for everyone else
+            found["kind"] = _explained(self, kind_of_targets, _training_contents(self).y)
+        if self.encoding == "auto":
+            found["encoding"] = "complement" if _training_contents(self).image_shape is None else "range"
         return self
 
     @property
     def n_inputs(self) -> int:
-        """Number of input cells: one for each feature, two with encoding onoff, and one if there is a bias."""
+        """Number of input cells: one for each feature, two with encoding complement or onoff."""
         return self.preprocessing.n_inputs
 
     @property
@@ -123,8 +127,8 @@ class Data(DatasetTask):
         return self.preprocessing.decode(potentials)
 
     def default_run(self) -> dict[str, Any]:
-        """Entries of a `RunSpecification` for data of any kind: one hidden layer of 20 cells."""
-        return {"network": {"hidden": [20]}, "training": {"epochs": 50, "test_interval": 5}}
+        """Entries of a `RunSpecification` for data of any kind: one hidden layer of 20 cells, `table_run`."""
+        return table_run(kind_of(self), self.n_inputs, HIDDEN)
 
     def describe(self) -> dict[str, Any]:
         """What a run's folder keeps of the data: where they are from, their SHA-256, what they hold, how they are divided, notes."""
@@ -157,6 +161,7 @@ def _prepare(task: Data, contents: Contents) -> _Prepared:
     x, y = contents.x, contents.y
     assert x is not None
     assert y is not None
+    assert task.encoding != "auto"
     chosen = _divide(task, y, has_test=contents.x_test is not None)
     preprocessing = Preprocessing.fit(
         x[chosen[TRAINING]],
@@ -167,7 +172,6 @@ def _prepare(task: Data, contents: Contents) -> _Prepared:
         high=task.high,
         target_low=task.target_low,
         target_high=task.target_high,
-        bias=task.bias,
         feature_names=contents.feature_names,
         target_names=contents.target_names,
         image_shape=contents.image_shape,

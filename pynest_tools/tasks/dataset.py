@@ -185,6 +185,6 @@ def table_run(kind: Kind, n_inputs: int, hidden: Sequence[int], duration: float 
         "training": {
             "epochs": 100,
             "test_interval": 10,
-            "schedule": {"up": {"kind": "cosine"}, "ip": {"kind": "cosine"}},
+            "schedule": {"up": {"kind": "cosine"}},
         },
     }

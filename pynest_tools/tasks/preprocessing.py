@@ -27,8 +27,6 @@ class Preprocessing:
     ----------
     kind : str
         "classification" or "regression".
-    bias : float, optional
-        Rate of one more input cell, always the same (1/ms), with which cells learn their thresholds.
     feature_names, target_names : tuple of str
         Columns of the data; empty if they have no names. A classification has one target.
     image_shape : tuple of int, optional
@@ -42,7 +40,6 @@ class Preprocessing:
     features: Encoding
     outputs: ClassTargets | ValueTargets
     n_features: int
-    bias: float | None = None
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     image_shape: tuple[int, int] | None = None
@@ -60,7 +57,6 @@ class Preprocessing:
         high: float = 1.0,
         target_low: float = 0.0,
         target_high: float = 1.0,
-        bias: bool = False,
         feature_names: Sequence[str] = (),
         target_names: Sequence[str] = (),
         image_shape: tuple[int, int] | None = None,
@@ -76,14 +72,11 @@ class Preprocessing:
         kind : str
             "classification", "regression", or "auto": `kind_of_targets`.
         encoding : str
-            "range", "quantile" or "onoff": see `pynest_tools.tasks.encoding`.
+            "range", "complement", "quantile" or "onoff": see `pynest_tools.tasks.encoding`.
         low, high : float
             Smallest and largest rate of an input cell (1/ms).
         target_low, target_high : float
             Potentials for classes that are not shown and for the one that is, or for the smallest and the largest training value (mV).
-        bias : bool
-            Whether there is one more input cell, of rate `high` for every sample. Without it the border between what excites and what
-            inhibits a hidden cell always goes through the sample of which all rates are 0.
         feature_names, target_names : sequence of str
             Names of the columns, for messages and for data to come.
         image_shape : tuple of int, optional
@@ -106,7 +99,6 @@ class Preprocessing:
             if found == "regression"
             else ClassTargets.fit(y, target_low, target_high),
             n_features=x.shape[1],
-            bias=high if bias else None,
             feature_names=tuple(feature_names),
             target_names=tuple(target_names),
             image_shape=image_shape,
@@ -116,7 +108,7 @@ class Preprocessing:
     @property
     def n_inputs(self) -> int:
         """Number of input cells."""
-        return self.features.n_inputs + (self.bias is not None)
+        return self.features.n_inputs
 
     @property
     def n_outputs(self) -> int:
@@ -155,14 +147,11 @@ class Preprocessing:
                 f"a sample has {x.shape[1]} features, and {self.n_features}{images} were learned: "
                 "give the same ones, in the same order"
             )
-        rates = self.features.rates(x)
-        if self.bias is None:
-            return rates
-        return np.concatenate([rates, np.full((len(rates), 1), self.bias, rates.dtype)], axis=1)
+        return self.features.rates(x)
 
     def inverse(self, rates: ArrayLike) -> FloatArray:
         """Raw features (n, features) that have these rates (n, n_inputs)."""
-        return self.features.inverse(np.asarray(rates, dtype=np.float64)[:, : self.features.n_inputs])
+        return self.features.inverse(np.asarray(rates, dtype=np.float64))
 
     def targets(self, y: ArrayLike) -> FloatArray:
         """Potentials (n, n_outputs) (mV) for labels (n,) or values (n,) or (n, n_outputs)."""
@@ -184,7 +173,6 @@ class Preprocessing:
             "kind": np.array(self.kind),
             "encoding": np.array(self.encoding),
             "n_features": np.array(self.n_features),
-            "bias": np.array(np.nan if self.bias is None else self.bias),
             "feature_names": np.array(self.feature_names, dtype=np.str_),
             "target_names": np.array(self.target_names, dtype=np.str_),
             "image_shape": np.array(self.image_shape or (), dtype=np.int64),
@@ -212,7 +200,6 @@ class Preprocessing:
                 features=ENCODINGS[encoding](**_fields(arrays, "features.")),
                 outputs=of.from_arrays(**_fields(arrays, "outputs.")),
                 n_features=int(arrays["n_features"]),
-                bias=None if np.isnan(arrays["bias"]) else float(arrays["bias"]),
                 feature_names=tuple(arrays["feature_names"].tolist()),
                 target_names=tuple(arrays["target_names"].tolist()),
                 image_shape=(image[0], image[1]) if image else None,

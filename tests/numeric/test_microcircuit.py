@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from pynest_tools.networks.backend import DivergenceError
+from pynest_tools.networks.backend import MAX_POTENTIAL, DivergenceError
 from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.rate import RateMicrocircuit
 from pynest_tools.networks.spiking import SpikingMicrocircuit
@@ -145,7 +145,7 @@ def test_divergence_names_trial_layer_and_cell(nest, projection, row, cell):
         network.run(stimuli(2, circuit), None, learn=False)
     assert caught.value.cell == cell
     assert caught.value.trial == 0
-    message = r"the network diverges: a prospective potential became -?[\d.e+]+ mV; lower the learning rates or the weights of .*"
+    message = rf"{cell}: a prospective potential became -?[\d.e+]+ mV, but no membrane can be {MAX_POTENTIAL:g} mV from rest; lower .*"
     assert re.fullmatch(message, str(caught.value))
 
 

@@ -47,6 +47,10 @@ class Clock:
     reset: bool = False
     learning_start: int = 0
     learning_stop: int | None = None
+    free_learning_start: int = 0
+    free_learning_stop: int = 0
+    basal: str = "taught"
+    apical: str = "taught"
 
     def parameters(self):
         """Parameters of the cell (ms)."""
@@ -56,6 +60,10 @@ class Clock:
             "trial_reset": self.reset,
             "learning_start": float(ms(self.learning_start)),
             "learning_stop": math.inf if self.learning_stop is None else float(ms(self.learning_stop)),
+            "free_learning_start": float(ms(self.free_learning_start)),
+            "free_learning_stop": float(ms(self.free_learning_stop)),
+            "learning_basal": self.basal,
+            "learning_apical": self.apical,
         }
 
     def phase(self, t):
@@ -68,10 +76,14 @@ class Clock:
         """Whether the cell returns to rest at time t."""
         return self.reset and self.phase(t) == 0
 
-    def learns(self, t):
-        """Whether the error of the step that begins at time t counts."""
+    def learns(self, receptor, t):
+        """Whether the error of the dendrite counts in the step that begins at time t."""
         phase = self.phase(t)
-        return phase is not None and self.learning_start <= phase < (self.learning_stop or math.inf)
+        if phase is None:
+            return False
+        taught = self.learning_start <= phase < (self.learning_stop or math.inf)
+        free = self.free_learning_start <= phase < self.free_learning_stop
+        return {"taught": taught, "free": free, "both": taught or free}[getattr(self, receptor)]
 
 
 @dataclass(frozen=True)
@@ -144,7 +156,10 @@ def clocks(draw):
     duration = draw(st.one_of(st.just(0), st.integers(1, 20), st.integers(20, 150)))
     learning_start = draw(st.sampled_from([0, 0, 3, 12]))
     learning_stop = draw(st.one_of(st.none(), st.integers(learning_start + 1, 150)))
-    return Clock(start, duration, draw(st.booleans()), learning_start, learning_stop)
+    reset = draw(st.booleans())
+    free = draw(st.sampled_from([(0, 0), (0, 0), (0, 9), (2, 30), (20, 100)]))
+    windows = st.sampled_from(["taught", "taught", "free", "both"])
+    return Clock(start, duration, reset, learning_start, learning_stop, *free, draw(windows), draw(windows))
 
 
 @st.composite
@@ -279,7 +294,7 @@ class Experiment:
         self.ids = self.cells.tolist()
         self.clocks = list(network.clocks)
         self.learning = [True] * len(self.clocks)
-        self.gates = [[] for _ in self.clocks]
+        self.gates = {(target, receptor): [] for target in range(len(self.clocks)) for receptor in RECEPTORS}
         self.resets = [set() for _ in self.clocks]
         self.archived_from = {}
         # noise in every step, so that a weight of 1e-150 mV ms never is all that a dendrite gets
@@ -368,7 +383,8 @@ class Experiment:
         """Simulate for this time."""
         for t in range(self.now, self.now + n_steps):
             for target, clock in enumerate(self.clocks):
-                self.gates[target].append(self.learning[target] and clock.learns(t))
+                for receptor in RECEPTORS:
+                    self.gates[target, receptor].append(self.learning[target] and clock.learns(receptor, t))
                 if clock.resets(t):
                     self.resets[target].add(t)
         self.now += n_steps
@@ -408,7 +424,7 @@ class Experiment:
     def errors(self, made):
         """Errors that the dendrite of a synapse has archived."""
         place = made.synapse.target, made.receptor
-        errors = self.raw_errors[place] * self.gates[made.synapse.target]
+        errors = self.raw_errors[place] * self.gates[place]
         errors[: self.archived_from[place]] = 0.0
         return errors
 

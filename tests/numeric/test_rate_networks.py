@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The rate networks against each other, and against the spiking one that they are the limit of."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from pynest_tools.networks.weights import initial_weights, self_predicting_weigh
 LEARNING = {"eta_up": 0.1, "eta_ip": 0.04, "eta_pi": 0.1}  # ten times the defaults: weights move by tenths in 8 samples
 STATIC = {"eta_up": 0.0, "eta_ip": 0.0, "eta_pi": 0.0}
 SHORT = {"t_pres": 5.0, "t_learn_on": 1.0, "t_readout_on": 3.0}
+FREE_PHASE = {"t_pres": 20.0, "t_free_learn_on": 2.0, "t_target_on": 10.0, "t_learn_on": 12.0, "t_readout_on": 15.0}
 ALL = ("output", "prediction", "apical_error", "interneuron_error")
 
 
@@ -60,8 +63,22 @@ def assert_same_weights(weights, expected, tolerance):
         {"neuron": {"C_m": 2.0, "beta": 1.5, "gamma": 0.7, "tau_basal": 2.0, "tau_apical": 5.0}},
         {"trial": {**SHORT, "between": "keep"}},
         {"trial": {**SHORT, "between": "relax", "t_relax": 2.0}},
+        {"trial": FREE_PHASE | {"free_learning": ["ip", "pi"]}, "neuron": {"g_target": 0.1}},
+        {"trial": FREE_PHASE | {"free_learning": ["pi"], "between": "keep"}, "simulation": {"delay": 0.3}},
     ],
-    ids=["defaults", "delay", "h", "instantaneous", "bounds", "static ip", "other cells", "keep", "relax"],
+    ids=[
+        "defaults",
+        "delay",
+        "h",
+        "instantaneous",
+        "bounds",
+        "static ip",
+        "other cells",
+        "keep",
+        "relax",
+        "free phase",
+        "free pi",
+    ],
 )
 def test_the_rate_network_of_nest_is_the_one_of_numpy(nest, settings):
     """Potentials and weights over a learning run with two hidden layers; the two share no code."""
@@ -152,9 +169,11 @@ def test_a_batch_of_samples_sums_what_each_would_change():
 
 @pytest.mark.parametrize("latent_equilibrium", [True, False])
 @pytest.mark.parametrize("taught", [True, False], ids=["target", "no target"])
-def test_the_steady_state_is_the_end_of_a_long_trial(latent_equilibrium, taught):
+@pytest.mark.parametrize("g_target", ["g_nudge", 0.015])
+def test_the_steady_state_is_the_end_of_a_long_trial(latent_equilibrium, taught, g_target):
     trial = {"t_pres": 400.0, "t_pres_test": 400.0, "t_readout_on": 399.9, "t_readout_on_test": 399.9}
-    circuit = circuit_of(plasticity=STATIC, trial=trial, neuron={"latent_equilibrium": latent_equilibrium})
+    neuron = {"latent_equilibrium": latent_equilibrium, "g_target": g_target}
+    circuit = circuit_of(plasticity=STATIC, trial=trial, neuron=neuron)
     stimuli, targets = samples_of(circuit, 5)
     ode, steady = (backend(circuit, weights_of(circuit)) for backend in (OdeMicrocircuit, SteadyMicrocircuit))
     results = [network.run(stimuli, targets if taught else None, learn=False) for network in (ode, steady)]
@@ -179,6 +198,110 @@ def test_the_steady_network_learns_what_a_long_trial_would_teach():
         np.testing.assert_allclose(of_steady, of_ode, rtol=1e-5, atol=1e-12)
 
 
+def changes_of(backend, circuit, stimuli, targets, batch_size=1):
+    """What samples change in the weights, once the filters of the synapses have run dry."""
+    network = backend(circuit, weights_of(circuit), batch_size)
+    network.run(stimuli, targets, learn=True)
+    network.run(stimuli[:1], None, learn=False)
+    return {name: a - b for (name, a), (_, b) in zip(network.get_weights().named(), weights_of(circuit).named())}
+
+
+@pytest.mark.parametrize("free", [["ip"], ["pi"], ["ip", "pi"]], ids=" ".join)
+def test_the_steady_network_learns_what_a_long_free_phase_and_a_long_taught_one_would_teach(free):
+    """To first order in the learning rates: what is left falls a hundredfold when they fall tenfold."""
+    trial = {
+        "t_free_learn_on": 100.0,
+        "t_target_on": 150.0,
+        "t_learn_on": 250.0,
+        "t_pres": 300.0,
+        "t_readout_on": 290.0,
+    }
+    distance, size = [], []
+    for scale in (1e-3, 1e-4):
+        plasticity = {"tau_s": 0.0, **{name: scale * eta for name, eta in LEARNING.items()}}
+        circuit = circuit_of(trial={**trial, "free_learning": free}, plasticity=plasticity, neuron={"g_target": 0.04})
+        stimuli, targets = samples_of(circuit, 1)
+        of_ode, of_steady = (
+            changes_of(backend, circuit, stimuli, targets) for backend in (OdeMicrocircuit, SteadyMicrocircuit)
+        )
+        distance.append([np.max(np.abs(of_ode[name] - of_steady[name])) for name in of_ode if "down" not in name])
+        size.append([np.max(np.abs(of_steady[name])) for name in of_ode if "down" not in name])
+    # a hundredth, but for the third order: weights move by some percent
+    assert np.all(np.array(distance[1]) < np.array(distance[0]) / 80.0)
+    assert np.all(np.array(distance[1]) < 1e-2 * np.array(size[1]))
+
+
+def test_the_steady_network_is_taught_with_what_it_has_learned_in_the_free_phase():
+    """A free phase and a taught one, and two networks that have one of them each."""
+    etas = {name: eta / 10.0 for name, eta in LEARNING.items()}
+    phases = {"t_free_learn_on": 5.0, "t_target_on": 15.0, "t_learn_on": 20.0, "free_learning": ["ip", "pi"]}
+    circuit = circuit_of(trial=phases, plasticity=etas)
+    stimuli, targets = samples_of(circuit, 4)
+    both = SteadyMicrocircuit(circuit, weights_of(circuit), 4)
+    together = both.run(stimuli, targets, learn=True)
+    short = {"t_pres": 10.0, "t_learn_on": 0.0, "t_readout_on": 0.0}  # as long as the window of the free phase
+    free = SteadyMicrocircuit(circuit_of(trial=short, plasticity={**etas, "eta_up": 0.0}), weights_of(circuit), 4)
+    free.run(stimuli, np.full_like(targets, np.nan), learn=True)
+    later = circuit_of(trial={"t_learn_on": 20.0}, plasticity={**etas, "eta_pi": 0.0})
+    taught = SteadyMicrocircuit(later, free.get_weights(), 4)
+    # the same sums
+    assert_same(together, taught.run(stimuli, targets, learn=True), 1e-12)
+    assert_same_weights(both.get_weights(), taught.get_weights(), 1e-12)
+
+
+def test_a_teacher_that_comes_later_is_none_before():
+    """One trial, and two of half its length between which the state is kept; the last bits of potentials and weights."""
+    half = {"t_pres": 5.0, "t_learn_on": 1.0, "t_readout_on": 3.0, "between": "keep"}
+    whole = {"t_pres": 10.0, "t_target_on": 5.0, "t_learn_on": 6.0, "t_readout_on": 8.0, "between": "keep"}
+    for settings in ({}, {"simulation": {"delay": 0.3}, "neuron": {"g_target": 0.02}}):
+        circuits = [circuit_of(trial=trial, **settings) for trial in (half, whole)]
+        parted, at_once = (OdeMicrocircuit(circuit, weights_of(circuit)) for circuit in circuits)
+        stimuli, targets = samples_of(circuits[0], 1)
+        parted.run(stimuli, np.full_like(targets, np.nan), learn=False)
+        results = [network.run(stimuli, targets, learn=True) for network in (parted, at_once)]
+        assert_same(*results, 1e-15)
+        assert_same_weights(at_once.get_weights(), parted.get_weights(), 1e-15)
+
+
+@pytest.mark.parametrize("free", [["ip"], ["pi"], ["ip", "pi"]], ids=" ".join)
+def test_windows_of_the_free_phase(free):
+    """While weights as good as stand still, what several windows change adds up: each taken from trials with one window only."""
+    windows = {"t_pres": 20.0, "t_readout_on": 15.0}
+    still = {name: eta / 1e8 for name, eta in LEARNING.items()}
+
+    def change(targets, **trial):
+        circuit = circuit_of(trial={**windows, **trial}, plasticity=still, simulation={"delay": 0.2})
+        return changes_of(OdeMicrocircuit, circuit, samples_of(circuit, 1)[0], targets)
+
+    targets = samples_of(circuit_of(), 1)[1]
+    nobody = np.full_like(targets, np.nan)
+    got = change(targets, t_free_learn_on=2.0, t_target_on=8.0, t_learn_on=12.0, free_learning=free)
+    taught = change(targets, t_target_on=8.0, t_learn_on=12.0)
+    from_2, from_8 = (change(nobody, t_learn_on=start) for start in (2.0, 8.0))
+    for name, found in got.items():
+        projection = name.split("_")[0]
+        wanted = np.zeros_like(found) if projection == "pi" and "pi" in free else taught[name]
+        if projection in free:
+            wanted = wanted + from_2[name] - from_8[name]
+        # weights of order 1 are rounded to 1e-16 in each of 200 steps; they change by 1e-9
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-13, err_msg=name)
+
+
+def test_steady_batches_are_as_their_samples_presented_in_parts():
+    """The last one is smaller; and a test that is larger than what is presented at once."""
+    circuit = circuit_of(plasticity={name: eta / 10.0 for name, eta in LEARNING.items()})
+    stimuli, targets = samples_of(circuit, 7)
+    whole, parts = (SteadyMicrocircuit(circuit, weights_of(circuit), 3) for _ in range(2))
+    whole.run(stimuli, targets, learn=True)
+    for part in (slice(0, 3), slice(3, 6), slice(6, 7)):
+        parts.run(stimuli[part], targets[part], learn=True)
+    assert_same_weights(whole.get_weights(), parts.get_weights(), 0.0)
+    many = samples_of(circuit, 600)[0]
+    few = [parts.run(many[i : i + 7], None, learn=False) for i in range(0, 600, 7)]
+    # each stops when all that are presented with it have settled to 1e-11 mV
+    assert_same(whole.run(many, None, learn=False), type(few[0])(*map(np.concatenate, zip(*few))), 1e-9)
+
+
 def test_a_network_without_steady_state_says_so():
     circuit = circuit_of((4, 6, 2), weights={"up": 4.0, "down": 4.0, "ip": 4.0, "pi": 4.0, "self_predicting": False})
     weights = weights_of(circuit)
@@ -188,6 +311,7 @@ def test_a_network_without_steady_state_says_so():
     ) as error:
         SteadyMicrocircuit(circuit, grown).run(np.ones((3, 4)), None, learn=False)
     assert error.value.trial in range(3)
+    assert re.fullmatch(r"cell [0-5] of P_1", error.value.cell)
 
 
 def test_the_continuous_network_stops_when_it_diverges():

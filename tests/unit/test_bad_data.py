@@ -247,7 +247,10 @@ def test_openml_without_such_a_data_set(monkeypatch):
         ({"data": "x.npz", "low": 1.0}, "low must lie below high = 1.0 1/ms"),
         ({"data": "x.npz", "target_high": 0.0}, "target_low must lie below target_high = 0.0 mV"),
         ({"data": "x.npz", "test": 1.0}, "task.test must be less than 1"),
-        ({"data": "x.npz", "encoding": "rank"}, "task.encoding must be 'range', 'complement', 'quantile' or 'onoff'"),
+        (
+            {"data": "x.npz", "encoding": "rank"},
+            "task.encoding must be 'auto', 'range', 'complement', 'quantile' or 'onoff'",
+        ),
     ],
 )
 def test_settings(settings, sentence):

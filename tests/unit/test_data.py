@@ -91,7 +91,7 @@ def test_what_is_fitted_knows_the_training_set_only(tmp_path):
     x, y = np.arange(40.0)[:, np.newaxis], np.tile([0, 1], 20)
     np.savez(tmp_path / "far.npz", x_train=x, y_train=y, x_test=x + 1000.0, y_test=y)
     task = Data(data=str(tmp_path / "far.npz"))
-    np.testing.assert_array_equal(task.test_set().stimuli, 1.0)  # beyond the largest training value, and the bias
+    np.testing.assert_array_equal(task.test_set().stimuli, [[1.0, 0.0]] * 40)  # beyond the largest training value
     assert len(task.test_set()) == 40
     assert len(task.training_set()) + len(task.validation_set()) == 40
 
@@ -124,9 +124,9 @@ def test_a_table_longer_than_a_part_is_whole(tmp_path, monkeypatch, table):
 def test_targets_of_a_table_are_columns_by_name(tmp_path):
     (tmp_path / "t.csv").write_text("a,out,b,more\n" + "".join(f"{i},{i / 2},{i + 1},{i * 3}\n" for i in range(20)))
     one = Data(data=str(tmp_path / "t.csv"), target="out")
-    assert (one.kind, one.n_inputs, one.n_outputs, one.target_names) == ("regression", 4, 1, ("out",))
+    assert (one.kind, one.n_inputs, one.n_outputs, one.target_names) == ("regression", 6, 1, ("out",))
     two = Data(data=str(tmp_path / "t.csv"), target=["more", "out"])
-    assert (two.kind, two.n_inputs, two.target_names) == ("regression", 3, ("more", "out"))
+    assert (two.kind, two.n_inputs, two.target_names) == ("regression", 4, ("more", "out"))
     values = two.decode(two.training_set().targets)
     np.testing.assert_allclose(values[:, 0], 6 * values[:, 1])
 
@@ -134,7 +134,7 @@ def test_targets_of_a_table_are_columns_by_name(tmp_path):
 @pytest.mark.parametrize(("opened", "end"), [(open, ""), (gzip.open, ".gz")])
 def test_images(tmp_path, opened, end):
     made = write_images(tmp_path, opened, end)
-    task = Data(data=str(tmp_path), bias=False)
+    task = Data(data=str(tmp_path))
     assert (task.n_inputs, task.n_outputs, task.preprocessing.image_shape) == (20, 3, (4, 5))
     images, labels = made["t10k"]
     np.testing.assert_allclose(
@@ -234,5 +234,7 @@ def test_yardsticks_of_either_kind(tmp_path):
 
 def test_a_run_takes_its_sizes_from_the_data(npz):
     spec = RunSpecification.for_task("data", {"task": {"data": str(npz)}, "network": {"hidden": [7]}})
-    assert spec.network.sizes == (5, 7, 3)  # 4 features and the bias
-    assert 'kind = "classification"' in spec.to_toml()
+    assert spec.network.sizes == (8, 7, 3)  # two cells for each of 4 features
+    text = spec.to_toml()
+    assert 'kind = "classification"' in text
+    assert 'encoding = "complement"' in text

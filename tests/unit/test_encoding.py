@@ -9,7 +9,7 @@ from pynest_tools.errors import UserError
 from pynest_tools.tasks.preprocessing import Preprocessing
 
 ROUNDING = 1e-12  # of a handful of operations with numbers of about 1
-ENCODINGS = ("range", "quantile", "onoff")
+ENCODINGS = ("range", "complement", "quantile", "onoff")
 
 
 def fitted(x, y=None, **options):
@@ -78,14 +78,11 @@ def test_pixels_of_images_have_one_range():
     np.testing.assert_allclose(p.rates(x), x / 255.0)
 
 
-def test_a_bias_is_one_more_cell_that_says_always_the_same(x):
-    p, without = fitted(x, bias=True, high=0.8), fitted(x, high=0.8)
-    assert p.n_inputs == 4
-    np.testing.assert_array_equal(p.rates(x)[:, :3], without.rates(x))
-    np.testing.assert_array_equal(p.rates(x)[:, 3], 0.8)
-    np.testing.assert_allclose(p.inverse(p.rates(x)), x, atol=1e-10)
-    again = Preprocessing.from_arrays(p.arrays())
-    np.testing.assert_array_equal(again.rates(x), p.rates(x))
+def test_complement_has_a_cell_that_rises_and_one_that_falls(x):
+    p, rising = fitted(x, encoding="complement", low=0.1, high=0.8), fitted(x, low=0.1, high=0.8)
+    assert p.n_inputs == 6
+    np.testing.assert_array_equal(p.rates(x)[:, :3], rising.rates(x))
+    np.testing.assert_allclose(p.rates(x)[:, :3] + p.rates(x)[:, 3:], 0.9, rtol=1e-14)
 
 
 def test_small_floats_stay_small(x):

@@ -18,7 +18,6 @@ from pynest_tools.runs.specification import (
 )
 from pynest_tools.tasks import BUILT_IN
 
-
 TASKS = [name for name in BUILT_IN if name != "data"]  # those that need no file
 
 
@@ -52,6 +51,64 @@ def test_one_learning_rate_serves_all_layers():
     assert circuit.eta_pi == (0.01, 0.01)
 
 
+def test_the_teacher_is_as_strong_as_partners_unless_told_otherwise():
+    assert NeuronParameters(g_nudge=0.02).g_target_nS == 0.02
+    assert NeuronParameters(g_nudge=0.02, g_target=0.0).g_target_nS == 0.0
+    assert NeuronParameters(g_nudge=0.02, g_target=1).g_target_nS == 1.0
+
+
+def deep(**plasticity):
+    neuron = NeuronParameters(g_L=0.03, g_basal=0.1, g_apical=0.065, g_nudge=0.07)
+    return Microcircuit(sizes=[5, 4, 3, 2], neuron=neuron, plasticity=PlasticityParameters(**plasticity))
+
+
+def test_matched_interneurons_have_the_rate_of_the_next_layer_by_what_their_partners_share():
+    # by hand: lambda = 0.07 / 0.2, f = 0.13 / 0.195 where the next layer has apical dendrites
+    circuit = deep(eta_up=[0.1, 0.21, 0.35], eta_ip="match")
+    assert circuit.eta_ip == pytest.approx((2 / 3 * 0.21 / 0.35, 0.35 / 0.35))
+
+
+def test_rates_of_a_schedule():
+    circuit = deep(eta_up=[0.1, 0.2, 0.4], eta_ip=0.5, eta_pi=[0.25, 0.75])
+    changed = circuit.with_rates({"up": [0.5, 1.0, 0.0], "pi": 2})
+    assert (changed.eta_up, changed.eta_ip, changed.eta_pi) == ((0.05, 0.2, 0.0), (0.5, 0.5), (0.5, 1.5))
+    assert changed.with_rates({"ip": 0.0}).eta_ip == (0.0, 0.0)
+    assert Microcircuit.model_validate(changed.model_dump()) == changed
+    assert (circuit.with_rates({}).eta_up, circuit.eta_up) == ((0.1, 0.2, 0.4), (0.1, 0.2, 0.4))
+
+
+def test_matched_interneurons_follow_the_schedule_of_up():
+    circuit = deep(eta_up=[0.1, 0.21, 0.35], eta_ip="match")
+    changed = circuit.with_rates({"up": 0.5, "ip": 0.1})
+    assert changed.plasticity.eta_ip == pytest.approx([0.5 * eta for eta in circuit.eta_ip])
+
+
+@pytest.mark.parametrize(
+    ("factors", "words"),
+    [
+        ({"down": 1.0}, "are for up, ip and pi, got one for down"),
+        ({"up": [1.0, 1.0]}, "2 factors for 3 learning rates; give one for each layer"),
+    ],
+)
+def test_factors_of_rates_that_do_not_fit_are_refused(factors, words):
+    with pytest.raises(ValueError, match=words):
+        deep(eta_up=0.1).with_rates(factors)
+
+
+def test_pi_that_cancels_the_teaching_signal_is_warned_of():
+    free = {"free_learning": ["pi"], "t_target_on": 10.0}
+    assert re.match(
+        r"plasticity.eta_pi is positive .* set it to 0, or let pi learn in a free", *deep(eta_up=0.1).warnings()
+    )
+    for changes in (
+        {"plasticity": {"eta_pi": 0.0}},
+        {"weights": {"self_predicting": False}},
+        {"trial": free},
+    ):
+        circuit = Microcircuit.model_validate({"sizes": [5, 4, 2], **changes})
+        assert circuit.warnings() == []
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
@@ -83,6 +140,31 @@ def test_one_learning_rate_serves_all_layers():
             "network.trial.between",
             "rest",
             ["network.trial.between must be 'keep', 'relax' or 'reset'", "'rest'"],
+        ),
+        ("network.neuron.g_target", "strong", ['network.neuron.g_target: must be a number or "g_nudge"', "'strong'"]),
+        ("network.neuron.g_target", -0.1, ["network.neuron.g_target must be greater than or equal to 0", "nS"]),
+        ("network.plasticity.eta_ip", "mach", ['network.plasticity.eta_ip: must be a number or "match"', "'mach'"]),
+        ("network.plasticity.eta_ip", [-0.1], ["network.plasticity.eta_ip[0] must be greater", "got -0.1"]),
+        ("network.plasticity.eta_ip", [0.1, 0.1], ["plasticity.eta_ip has 2 values", "need 1"]),
+        (
+            "network",
+            {"plasticity": {"eta_ip": "match"}, "neuron": {"g_nudge": 0.0}},
+            ['eta_ip = "match" needs partners', "g_nudge is 0.0 nS", "give eta_ip as a number"],
+        ),
+        (
+            "network.weights",
+            {"aligned": True, "up": [1.0, 0.0]},
+            ["weights.aligned = true makes down from up", "0 mV ms there", "aligned to false"],
+        ),
+        ("network.trial.t_target_on", 50.0, ["t_target_on must lie before t_pres = 50.0 ms", "got 50.0 ms"]),
+        ("network.trial.t_target_on", 12.0, ["t_learn_on must not lie before t_target_on = 12.0 ms, got 10.0 ms"]),
+        ("network.trial.t_target_on", 5.05, ["trial.t_target_on must be a multiple", "got 5.05 ms"]),
+        ("network.trial.t_free_learn_on", 5.05, ["trial.t_free_learn_on must be a multiple", "got 5.05 ms"]),
+        ("network.trial.free_learning", ["up"], ["free_learning[0] must be 'ip' or 'pi', got 'up'"]),
+        (
+            "network.trial.free_learning",
+            ["ip"],
+            ["needs a free phase", "before t_target_on = 0.0 ms", "or free_learning = []"],
         ),
         ("network.simulation.delay", 0.25, ["simulation.delay must be a multiple", "got 0.25 ms"]),
         ("network.simulation.delay", 1e-9, ["simulation.delay must be a multiple"]),
@@ -140,10 +222,18 @@ def test_samples_that_depend_on_each_other_cannot_be_batched():
 @pytest.mark.parametrize("task", TASKS)
 def test_toml_round_trip_is_exact(task, tmp_path):
     numbers = {"neuron": {"g_L": 0.1 + 0.2, "psi": 1e-7}, "weights": {"up": 1 / 3}}
-    run = RunSpecification.for_task(task, {"seed": 2**63 + 1, "network": numbers})
+    words = {"plasticity": {"eta_ip": "match"}, "trial": {"t_target_on": 2.0, "free_learning": ["ip", "pi"]}}
+    constant = {"schedule": {"ip": {"kind": "constant"}}}
+    run = RunSpecification.for_task(task, {"seed": 2**63 + 1, "network": {**numbers, **words}, "training": constant})
     path = tmp_path / "config.toml"
     path.write_text(run.to_toml())
     assert RunSpecification.from_toml(path) == run
+
+
+def test_a_schedule_of_rates_that_follow_is_refused():
+    changes = {"network": {"plasticity": {"eta_ip": "match"}}, "training": {"schedule": {"ip": {"kind": "cosine"}}}}
+    with pytest.raises(SpecificationError, match=r"leave training\.schedule\.ip out, or give eta_ip as a number"):
+        RunSpecification.for_task("bars", changes)
 
 
 def test_written_toml_tells_meaning_and_unit_of_every_entry():

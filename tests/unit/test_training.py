@@ -11,6 +11,7 @@ from conftest import flat
 from conftest import result_with as trial_result
 
 from pynest_tools.networks.backend import DivergenceError
+from pynest_tools.runs import training as training_module
 from pynest_tools.runs.checkpoint import load_checkpoint
 from pynest_tools.runs.folder import RunFolder
 from pynest_tools.runs.specification import RunSpecification
@@ -344,6 +345,23 @@ def test_a_run_can_go_on_for_longer(tmp_path):
     assert resumed.epochs == 9
     assert RunSpecification.from_toml(folder.config).training.epochs == 9
     assert without_wall(resumed.records) == without_wall(train(longer).records)
+
+
+def test_learning_rates_follow_their_schedules_from_epoch_to_epoch(monkeypatch):
+    seen = []
+    build = training_module.build_network
+    monkeypatch.setattr(
+        training_module,
+        "build_network",
+        lambda backend, circuit, *rest: (seen.append(circuit.eta_up), build(backend, circuit, *rest))[1],
+    )
+    schedule = {"up": {"kind": "exponential", "final": 0.25, "warmup": [2.0, 0.0]}}
+    training = {"epochs": 4, "test_interval": 2, "schedule": schedule}
+    result = train(RunSpecification.for_task("bars", {"backend": "backprop", "training": training}))
+    wanted = [0.25 ** (n / 4) for n in (0.5, 1.5, 2.5, 3.5)]  # at the middle of each epoch
+    np.testing.assert_allclose([eta[1] for eta in seen[1:5]], 0.003 * np.array(wanted), rtol=1e-12)
+    np.testing.assert_allclose([eta[0] for eta in seen[1:5]], 0.01 * np.array(wanted) * [0.25, 0.75, 1, 1], rtol=1e-12)
+    assert result.records[1]["eta_up"] == list(seen[2])
 
 
 def test_weights_decay_as_the_differential_equation_says():

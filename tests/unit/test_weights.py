@@ -49,6 +49,24 @@ def test_self_prediction_leaves_up_and_down_as_drawn():
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("self_predicting", [True, False])
+def test_aligned_feedback_is_the_scaled_transpose_and_changes_nothing_else_that_is_drawn(self_predicting):
+    bounds = {"up": (1.0, 0.5, 2.0), "down": (0.25, 1.0), "self_predicting": self_predicting}
+    drawn, aligned = (
+        initial_weights(circuit(weights=InitialWeights(**bounds, aligned=aligned)), np.random.default_rng(1))
+        for aligned in (False, True)
+    )
+    for layer, scale in enumerate((0.5, 0.5)):  # 0.25 / 0.5 and 1.0 / 2.0 mV ms
+        np.testing.assert_array_equal(aligned.down[layer], scale * aligned.up[layer + 1].T)
+        assert np.max(np.abs(aligned.down[layer])) <= bounds["down"][layer]
+        assert np.any(aligned.down[layer] != drawn.down[layer])
+        expected = -aligned.down[layer] if self_predicting else drawn.pi[layer]
+        np.testing.assert_array_equal(aligned.pi[layer], expected)
+    for name in ("up", "ip"):
+        for a, b in zip(getattr(drawn, name), getattr(aligned, name), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_self_predicting_state_has_no_errors():
     """Steady state by hand, from the inputs upwards with apical dendrites taken at rest; then check that."""
     g_L, g_b, g_a, g_nudge = 0.03, 0.1, 0.07, 0.05  # nS
