@@ -165,7 +165,7 @@ def test_divergence_ends_the_job(tmp_path):
     unbounded = {"eta_up": 1e6, "Wmax": 1e9, "Wmin": -1e9}
     options = [part for name, value in unbounded.items() for part in ("--set", f"network.plasticity.{name}={value}")]
     options += ["--output", tmp_path / "run"]
-    assert_job_ends("the network diverges", "-m", "pynest_tools", "train", "bars", *SHORT, *options)
+    assert_job_ends("the network diverged", "-m", "pynest_tools", "train", "bars", *SHORT, *options)
 
 
 def test_an_exception_on_one_process_ends_the_job(tmp_path):
