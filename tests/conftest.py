@@ -11,6 +11,14 @@ import pytest
 from pynest_tools.kernel.module import import_nest, install
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is marked nightly unless it is asked for, as in ``pytest -m nightly``."""
+    if "nightly" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+
+
 @pytest.fixture
 def nest():
     """A fresh NEST kernel with the module loaded, h = 0.1 ms, one thread."""

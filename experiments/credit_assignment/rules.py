@@ -57,7 +57,8 @@ class Problem:
         """Networks with the weights that training with these seeds starts from."""
         children = [np.random.SeedSequence(seed).spawn(1)[0] for seed in seeds]
         drawn = [initial_weights(circuit, np.random.default_rng(child)) for child in children]
-        samples = Samples(*(np.stack([part] * len(seeds)) for part in task.test_set()))
+        patterns = task.test_set()
+        samples = Samples(np.stack([patterns.stimuli] * len(seeds)), np.stack([patterns.targets] * len(seeds)))
         return cls(circuit, Weights.stack(drawn), samples)
 
     @property
@@ -91,7 +92,7 @@ class CircuitRule:
     def __init__(self, problem: Problem, feedback: str) -> None:
         self._problem = problem
         self._feedback = FEEDBACKS[feedback]
-        self._network = SteadyMicrocircuit(problem.circuit, problem.weights, problem.samples.labels.shape[-1])
+        self._network = SteadyMicrocircuit(problem.circuit, problem.weights, len(problem.samples))
 
     def __call__(self, up: Matrices) -> Matrices:
         """Changes at the weights `up` (mV ms)."""

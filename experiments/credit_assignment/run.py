@@ -128,9 +128,9 @@ def angles_of_averages(estimate: Callable[[int], Matrices], gradient: Matrices, 
 
 def single_patterns(problem: Problem, up: Matrices) -> tuple[Problem, Matrices]:
     """The same networks, as many times as there are patterns, each with one pattern."""
-    n = problem.samples.labels.shape[-1]
-    parts = [part.reshape(-1, 1, *part.shape[2:]) for part in problem.samples]
-    return Problem(problem.circuit, problem.weights, Samples(*parts)), [np.repeat(m, n, axis=0) for m in up]
+    samples = problem.samples
+    each = Samples(*(part.reshape(-1, 1, part.shape[-1]) for part in (samples.stimuli, samples.targets)))
+    return Problem(problem.circuit, problem.weights, each), [np.repeat(m, len(samples), axis=0) for m in up]
 
 
 def measure_averages(problem: Problem, later: Matrices, counts: Sequence[int], seed: int) -> dict[str, Averages]:
@@ -172,9 +172,6 @@ def at_weak_nudging(problem: Problem, ups: Sequence[Matrices]) -> Array:
 def measure_nudging(spec: RunSpecification, seeds: Sequence[int]) -> list[tuple[Microcircuit, Array, Array]]:
     """The symmetric circuit and the gradient at the initial weights, for one and two hidden layers and ever weaker nudging.
 
-    With two, the weights among and from the hidden cells are drawn from half the range: else the loop between the two layers is so
-    strong that the backend does not find the steady state with two of the five seeds.
-
     Returns
     -------
     list of (circuit, angles, lengths)
@@ -183,8 +180,7 @@ def measure_nudging(spec: RunSpecification, seeds: Sequence[int]) -> list[tuple[
     """
     one = spec.network
     n_in, n_hidden, n_out = one.sizes
-    halved = {"plasticity": {"eta_up": one.eta_up[0]}, "weights": {"up": (1.0, 0.5, 0.5), "down": 0.5}}
-    two = with_settings(one, halved, sizes=(n_in, n_hidden, n_hidden, n_out))
+    two = with_settings(one, {"plasticity": {"eta_up": one.eta_up[0]}}, sizes=(n_in, n_hidden, n_hidden, n_out))
     found = []
     for circuit in (one, two):
         for factor in (1.0, 0.1, 0.01, 0.001):

@@ -94,7 +94,7 @@ def measure(backend: dict[str, Any], condition: str, t_pres: float, seeds: list[
         "condition": condition,
         "t_pres": t_pres,
         "seeds": seeds,
-        "accuracy": [run.last_test["test_accuracy"] if run.last_test else 0.0 for run in runs],
+        "accuracy": [run.last.get("accuracy", 0.0) for run in runs],
         "stable_from": [run.stable_from_epoch if run.tests_at_100 >= STABLE_TESTS else None for run in runs],
         "diverged": [run.diverged for run in runs],
         "wall_s": round(time.perf_counter() - started, 1),

@@ -66,13 +66,11 @@ def potentials(spec: RunSpecification) -> tuple[FloatArray, FloatArray]:
     """
     weight_seed, _, simulator_seed = np.random.SeedSequence(spec.seed).spawn(3)
     weights = initial_weights(spec.network, np.random.default_rng(weight_seed))
-    network: Any = build_network(spec.backend, spec.network, weights, simulator_seed)
+    network = build_network(spec.backend, spec.network, weights, simulator_seed)
     samples = spec.task.test_set()
-    hidden, output = [], []
-    for _ in range(PRESENTATIONS):
-        output.append(network.run(samples.stimuli, samples.targets, learn=False).output)
-        hidden.append(np.transpose(network.pyramidal[0].get("readout_V_soma")))
-    return np.concatenate(hidden), np.concatenate(output)
+    trials = [network.run(samples.stimuli, samples.targets, learn=False) for _ in range(PRESENTATIONS)]
+    hidden = [trial.V_soma[:, spec.network.layers["P_1"]] for trial in trials]
+    return np.concatenate(hidden), np.concatenate([trial.output for trial in trials])
 
 
 def distances() -> dict[str, list[float]]:
@@ -87,15 +85,14 @@ def distances() -> dict[str, list[float]]:
 
 
 def learn(psi: float, tau_apical: float) -> dict[str, Any]:
-    """Train one cell of the grid; returns its parameters, its tests and its wall time (s)."""
+    """Train one cell of the grid; returns its parameters, its tests (on all patterns) and its wall time (s)."""
     result = train(specification(network={"neuron": {"psi": psi, "tau_apical": tau_apical}}))
-    tests = [record for record in result.records if "test_accuracy" in record]
     return {
         "psi": psi,
         "tau_apical": tau_apical,
-        "epoch": [int(test["epoch"]) for test in tests],
-        "test_accuracy": [test["test_accuracy"] for test in tests],
-        "test_loss": [float(f"{test['test_loss']:.4g}") for test in tests],
+        "epoch": [int(test["epoch"]) for test in result.records],
+        "test_accuracy": [test["validation_accuracy"] for test in result.records],
+        "test_loss": [float(f"{test['validation_loss']:.4g}") for test in result.records],
         "diverged": result.diverged,
         "wall_s": round(result.wall_s, 1),
     }

@@ -28,8 +28,8 @@ ENVIRONMENT = {
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",  # more processes than cores
 }
-#: The command line, but for the figure, which takes a second; one test is about it.
-WITHOUT_FIGURE = ("-c", "from pynest_tools import cli; cli._save_figure = lambda *_: None; cli.main()")
+#: The command line, but for the figures, which take a second; one test is about them.
+WITHOUT_FIGURE = ("-c", "from pynest_tools import cli; cli._save_figures = lambda *_: None; cli.main()")
 #: Where jobs start: not in the project, whose sources would go before the package that is installed.
 HERE = Path(__file__).parent
 TIMEOUT_S = 300
@@ -76,7 +76,18 @@ def read(folder):
     """Metrics without times, and weights, of a run."""
     run = RunFolder.open(folder)
     weights = load_checkpoint(run.checkpoint, run.read_specification().network.sizes).weights
-    return [{k: v for k, v in record.items() if k != "wall_s"} for record in run.read_metrics()], dict(weights.named())
+    clock = ("wall_s", "samples_per_s")
+    records = [{k: v for k, v in record.items() if k not in clock} for record in run.read_metrics()]
+    return records, dict(weights.named())
+
+
+def flat(value, name=""):
+    """All numbers of nested records and lists, each with its place."""
+    if isinstance(value, dict | list):
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from flat(entry, f"{name}/{key}")
+    else:
+        yield name, value
 
 
 def assert_identical(run, other):
@@ -88,6 +99,6 @@ def assert_identical(run, other):
 
 def assert_close(run, other, tolerance=1e-12):
     for record, expected in zip(run[0], other[0], strict=True):
-        assert record == pytest.approx(expected, rel=tolerance, abs=tolerance)
+        assert dict(flat(record)) == pytest.approx(dict(flat(expected)), rel=tolerance, abs=tolerance)
     for name, matrix in run[1].items():
         np.testing.assert_allclose(matrix, other[1][name], rtol=0, atol=tolerance, err_msg=name)

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -726,5 +727,5 @@ class Session(RuleBasedStateMachine):
             self.experiment.check()
 
 
-TestSession = Session.TestCase
+TestSession = pytest.mark.slow(Session.TestCase)
 TestSession.settings = settings(examples(60), stateful_step_count=25)
