@@ -23,6 +23,7 @@ from .targets import ClassTargets, StatedKind, kind_of_targets
 
 HIDDEN = [20]  # cells of the default circuit
 PRESENTATIONS, LEAST_EPOCHS = 60_000, 5  # of the default run; with spikes 60 000 take some minutes
+MANY_FEATURES = 8  # of classes: the sum of so many rates hardly varies, and does what a bias does
 LEAST_OF_A_PART = 2  # samples of a regression; R² of one is not defined
 TRAINING, VALIDATION, TEST = "training", "validation", "test"
 
@@ -89,7 +90,10 @@ class Data(DatasetTask):
         if self.kind == "auto":
             found["kind"] = _explained(self, kind_of_targets, _training_contents(self).y)
         if self.encoding == "auto":
-            found["encoding"] = "complement" if _training_contents(self).image_shape is None else "range"
+            contents = _training_contents(self)
+            assert contents.x is not None
+            many = contents.x.shape[1] >= MANY_FEATURES and self.kind == "classification"
+            found["encoding"] = "range" if many or contents.image_shape is not None else "complement"
         return self
 
     @property
