@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt pynest_tools/kernel/nest_probe.py \
 	$(wildcard cpp/* nestml_models/*/*)
 
-.PHONY: help setup train compare experiments test test-fast mpi lint format clean
+.PHONY: help setup train compare experiments test test-fast nightly mpi lint format clean
 
 help:
 	@echo "make setup        virtual environment $(VENV) with NEST and this project"
@@ -17,6 +17,7 @@ help:
 	@echo "make experiments  every experiment anew, with its figure (hours); make experiments/psi: only that one"
 	@echo "make test         all tests"
 	@echo "make test-fast    the tests that take seconds"
+	@echo "make nightly      the tests that only a night should run"
 	@echo "make mpi          NEST with MPI in your cache directory (15 min, once), this project in it, tests of MPI"
 	@echo "make lint         style and types"
 	@echo "make format       let the formatters rewrite the sources"
@@ -49,6 +50,9 @@ test: setup
 
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow"
+
+nightly: setup
+	$(BIN)/python -m pytest -m nightly
 
 # NEST with MPI is built from its source distribution, with timers that tell where the time of a simulation goes. The
 # environment it is built into is kept, apart for every version; its file `complete` says how it was built.
