@@ -54,7 +54,8 @@ class Data(DatasetTask):
         default="auto",
         description=(
             "of features as rates; range: smallest to largest; complement: the same and what is left to the largest; "
-            "quantile: rank; onoff: two cells for either sign; auto: range for images, else complement; then replaced by it"
+            "quantile: rank; onoff: two cells for either sign; auto, replaced by it: range for images and for classes "
+            "of 8 features and more, else complement"
         ),
     )
     low: float = Field(default=0.0, ge=0.0, description="smallest rate of an input cell, 1/ms")

@@ -111,7 +111,7 @@ class _ImageTask(DatasetTask):
                 "simulation": {"h": 0.5, "delay": 0.5},
             },
             "training": {
-                "epochs": 5,
+                "epochs": 15,
                 "test_interval": 1,
                 "batch_size": 20,
                 "schedule": {"up": {"kind": "cosine", "final": 0.02}},
