@@ -12,7 +12,7 @@ import tomlkit.exceptions
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import SpecificationError, UserError
-from ..networks import Backend
+from ..networks import NEST_BACKENDS, Backend
 from ..networks.microcircuit import (
     InitialWeights,
     Microcircuit,
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 
+DEFAULT_BACKEND: Backend = "spiking"
 DEFAULT_HIDDEN = [30]  # cells of the hidden layer, if neither user nor task says otherwise (thesis, bars)
 
 
@@ -75,7 +76,7 @@ class RunSpecification(Settings):
 
     seed: int = Field(default=1, ge=0, description="seed of weights, order of samples, and spikes")
     backend: Backend = Field(
-        default="spiking",
+        default=DEFAULT_BACKEND,
         description="spiking, rate: NEST; ode: rates in numpy; steady: their fixed point; backprop: gradient descent",
     )
     task: Task = Field(description="what is learned")
@@ -176,6 +177,11 @@ class RunSpecification(Settings):
             entries = merged(entries, changes)
             if isinstance(network := entries["network"], Mapping):
                 entries["network"] = _with_sizes(network, made, changes.get("network", {}))
+            if entries.get("backend", DEFAULT_BACKEND) in NEST_BACKENDS:  # a default batch is for backends that can
+                own = changes.get("training", {})
+                entries = merged({"training": {}}, entries)
+                if isinstance(own, Mapping) and "batch_size" not in own:
+                    entries = merged(entries, {"training": {"batch_size": 1}})
             return cls.model_validate({**entries, "task": made})
         except ValidationError as error:
             raise SpecificationError(explain(error, cls)) from error

@@ -77,7 +77,7 @@ class YinYang(DatasetTask):
             "training": {
                 "epochs": 300,
                 "test_interval": 10,
-                "batch_size": 5,
+                "batch_size": 2,
                 "schedule": {
                     "up": {"kind": "cosine", "final": 0.02, "warmup": [3.0, 0.0]},
                     "ip": {"kind": "cosine", "final": 0.02},

@@ -230,6 +230,13 @@ def test_toml_round_trip_is_exact(task, tmp_path):
     assert RunSpecification.from_toml(path) == run
 
 
+def test_a_tasks_batches_are_for_backends_that_can():
+    assert RunSpecification.for_task("yin_yang").training.batch_size > 1
+    assert RunSpecification.for_task("yin_yang", {"backend": "spiking"}).training.batch_size == 1
+    with pytest.raises(SpecificationError, match="batch_size must be 1 with backend spiking"):
+        RunSpecification.for_task("yin_yang", {"backend": "spiking", "training": {"batch_size": 5}})
+
+
 def test_a_schedule_of_rates_that_follow_is_refused():
     changes = {"network": {"plasticity": {"eta_ip": "match"}}, "training": {"schedule": {"ip": {"kind": "cosine"}}}}
     with pytest.raises(SpecificationError, match=r"leave training\.schedule\.ip out, or give eta_ip as a number"):
