@@ -80,7 +80,7 @@ def training_figure(records: Records, baselines: Baselines, title: str = "") -> 
     tested_on, score, unit = _kind(records)
     figure = Figure(figsize=(15.0, 3.5), dpi=150)
     loss, gap, accuracy, labels, apical, gap_2, rates, names = figure.subplots(
-        1, 8, width_ratios=(10, 2.2, 10, 4.2, 10, 2.2, 10, 2)
+        1, 8, width_ratios=(10, 2.4, 10, 5.2, 10, 3.0, 10, 2)
     )
     for room in (gap, labels, gap_2, names):  # for axis labels, and for the names of lines
         room.remove()

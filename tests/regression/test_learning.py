@@ -55,6 +55,7 @@ def test_rates_stay_at_100_percent():
         assert result.records[-1]["train_loss"] < 0.005, f"seed {seed}"
 
 
+@pytest.mark.nightly  # 24 000 samples: what it adds to the test above and to the agreement of both networks is NEST's delivery
 @pytest.mark.slow
 def test_the_rate_network_of_nest_stays_at_100_percent(tmp_path):
     run = train(tmp_path / "run", "bars", "--backend", "rate", "--epochs", 1000)
