@@ -240,7 +240,7 @@ def evaluate(folder: Path, data: str | None, best: bool, seed: int, repeats: int
     run = open_run(folder)
     samples = None if data is None else _samples(run, data)
     results = run.evaluate(samples, best=best, seeds=range(seed, seed + repeats))
-    told = f"{'test set' if data is None else data}, {'best' if best else 'last'} weights"
+    told = f"{'test set' if data is None else Path(data).name}, {'best' if best else 'last'} weights"
     told += f", mean of {repeats}" if repeats > 1 else ""
     for own_seed, metrics in enumerate(results, start=seed):
         record = {"data": data or "test set", "weights": "best" if best else "last", "seed": own_seed, **metrics}
