@@ -102,8 +102,9 @@ def training_figure(records: Records, baselines: Baselines, title: str = "") -> 
     loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     loss.yaxis.set_minor_formatter(NullFormatter())
 
-    _curve(accuracy, records, f"train_{score}", TRAINING)
-    _curve(accuracy, records, f"{tested_on}_{score}", test)
+    clip = {"clip_on": score == "r2"}  # that of a network that has not learned yet is far below 0
+    _curve(accuracy, records, f"train_{score}", TRAINING | clip)
+    _curve(accuracy, records, f"{tested_on}_{score}", test | clip)
     _scale_score(accuracy, baselines, tested_on, score)
 
     _curve(apical, records, "apical_error", APICAL)
@@ -186,8 +187,13 @@ def comparison_figure(runs: Mapping[str, Records], baselines: Baselines, title: 
         for axes, key, y in ((panels[0, i], "loss", "loss (mV²)"), (panels[1, i], score, unit)):
             _tidy_course(axes, name if key == "loss" else "", y if i == 0 else "", every, label_x=key != "loss")
             for other in runs.values():
-                _curve(axes, other, f"{tested_on}_{key}", {"color": PALE, "linewidth": 1.4, "zorder": 2})
-            _curve(axes, records, f"{tested_on}_{key}", style)
+                _curve(
+                    axes,
+                    other,
+                    f"{tested_on}_{key}",
+                    {"color": PALE, "linewidth": 1.4, "zorder": 2, "clip_on": key == "r2"},
+                )
+            _curve(axes, records, f"{tested_on}_{key}", style | {"clip_on": key == "r2"})
     panels[0, 0].set_yscale("log")
     panels[0, 0].yaxis.set_minor_formatter(NullFormatter())
     for axes in panels[1]:
@@ -231,9 +237,9 @@ def _draw_rates(axes: Axes, records: Records) -> None:
     for name, (color, _) in zip(layers, cycle(SERIES), strict=False):
         points = [(record["epoch"], record["rate_mean"][name]) for record in records if name in record["rate_mean"]]
         epochs, values = zip(*points, strict=True)
-        axes.plot(
-            epochs, values, color=color, linewidth=1.4, linestyle="--" if name.startswith("I") else "-", clip_on=False
-        )
+        inter = name.startswith("I")  # dashed, and above their partners, which they copy
+        line: dict[str, Any] = {"linestyle": "--" if inter else "-", "zorder": 4 if inter else 3}
+        axes.plot(epochs, values, color=color, linewidth=1.4, clip_on=False, **line)
         ends.append((values[-1], name, color))
     axes.set_ylim(bottom=0.0)
     top = axes.get_ylim()[1]
@@ -250,7 +256,7 @@ def _curve(axes: Axes, records: Records, key: str, style: Mapping[str, Any]) -> 
     points = [(record["epoch"], record[key]) for record in records if key in record]
     if points:
         epochs, values = zip(*points, strict=True)
-        axes.plot(epochs, values, clip_on=False, **style)
+        axes.plot(epochs, values, **{"clip_on": False, **style})
 
 
 def _beside(axes: Axes, value: float, text: str) -> None:
