@@ -71,7 +71,7 @@ class Autoencoder(DatasetTask):
 
         train, parts = self.training_set(), {"validation": self.validation_set(), "test": self.test_set()}
         components = PCA(HIDDEN, svd_solver="full").fit(train.targets)
-        scores: dict[str, dict[str, float]] = {f"{HIDDEN} principal components": {}, "mean": {}}
+        scores: dict[str, dict[str, float]] = {f"PCA ({HIDDEN})": {}, "mean": {}}
         for part, samples in parts.items():
             x = samples.targets
             said = components.inverse_transform(components.transform(x)), np.broadcast_to(components.mean_, x.shape)

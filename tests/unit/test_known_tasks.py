@@ -115,7 +115,7 @@ def test_yardsticks_of_the_autoencoder():
     varied = test.var(axis=0) > 0.0  # of pixels that are white in all images R² is not defined
     expected = 1 - np.sum((test - mean - kept)[:, varied] ** 2) / np.sum((test - test.mean(axis=0)) ** 2)
     baselines = task.baselines()
-    assert baselines["16 principal components"]["test"] == pytest.approx(expected, abs=1e-9)
+    assert baselines["PCA (16)"]["test"] == pytest.approx(expected, abs=1e-9)
     assert -0.05 < baselines["mean"]["test"] <= 0.0
 
 
