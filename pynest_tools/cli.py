@@ -3,14 +3,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
-import tomlkit
-import tomlkit.exceptions
 from rich.console import Console
 
 from . import __version__
@@ -26,7 +23,7 @@ from .runs.specification import RunSpecification, read_toml, task_name
 from .runs.summary import TrainingResult
 from .runs.training import resume as resume_run
 from .runs.training import train as train_network
-from .settings import merged, suggestion
+from .settings import merged, nested, parse_entry, parse_value, suggestion
 from .tasks import Samples, task_names
 from .tasks.files import Raw, read_raw
 from .tasks.protocol import Baselines, baselines_of
@@ -341,36 +338,13 @@ def _entries(config: Path | None, settings: tuple[str, ...], options: Mapping[st
     """Entries of a run by their sources; later ones win."""
     entries: dict[str, Any] = read_toml(config) if config is not None else {}
     for setting in settings:
-        entries = merged(entries, _entry(setting))
+        entries = merged(entries, parse_entry(setting))
     for name, value in options.items():
         if value is not None:
-            entries = merged(entries, _nested(OPTIONS[name], _value(value) if name in ("hidden", "target") else value))
+            entries = merged(
+                entries, nested(OPTIONS[name], parse_value(value) if name in ("hidden", "target") else value)
+            )
     return entries
-
-
-def _entry(setting: str) -> dict[str, Any]:
-    """Nested dictionary of one KEY=VALUE."""
-    key, equals, text = setting.partition("=")
-    if not equals or not key.strip():
-        raise UserError(f"--set needs KEY=VALUE, such as network.neuron.psi=50, got {setting!r}")
-    return _nested(key.strip(), _value(text))
-
-
-def _value(text: str) -> Any:
-    """A value is TOML, numbers or words with commas between them, or else a text."""
-    for toml in (text, f"[{text}]"):
-        try:
-            return tomlkit.parse(f"value = {toml}").unwrap()["value"]
-        except tomlkit.exceptions.TOMLKitError:
-            continue
-    text = text.strip()
-    return text.split(",") if re.fullmatch(r"\w+(,\w+)+", text) else text
-
-
-def _nested(key: str, value: Any) -> dict[str, Any]:
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    return dict(value)
 
 
 def _raw(run: Run, data: str) -> Raw:

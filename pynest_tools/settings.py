@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from typing import Any, get_args
 
 import tomlkit
+import tomlkit.exceptions
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from tomlkit.container import Container
 from tomlkit.items import Table
+
+from .errors import UserError
 
 COMMENT_COLUMN = 34  # characters before the comments of a written TOML file; longer entries push theirs out
 
@@ -31,6 +35,32 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         both_tables = isinstance(below, Mapping) and isinstance(value, Mapping)
         result[key] = merged(below, value) if both_tables else value  # type: ignore[arg-type]
     return result
+
+
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """The nested dictionary that has `value` at a dotted key."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def parse_entry(text: str) -> dict[str, Any]:
+    """Nested dictionary of one KEY=VALUE; raises UserError if it is none."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"--set needs KEY=VALUE, such as network.neuron.psi=50, got {text!r}")
+    return nested(key.strip(), parse_value(value))
+
+
+def parse_value(text: str) -> Any:
+    """A value as people write it: TOML, numbers or words with commas between them, or else a text."""
+    for toml in (text, f"[{text}]"):
+        try:
+            return tomlkit.parse(f"value = {toml}").unwrap()["value"]
+        except tomlkit.exceptions.TOMLKitError:
+            continue
+    text = text.strip()
+    return text.split(",") if re.fullmatch(r"\w+(,\w+)+", text) else text
 
 
 def suggestion(word: str, known: list[str]) -> str:

@@ -222,7 +222,10 @@ def test_samples_that_depend_on_each_other_cannot_be_batched():
 @pytest.mark.parametrize("task", TASKS)
 def test_toml_round_trip_is_exact(task, tmp_path):
     numbers = {"neuron": {"g_L": 0.1 + 0.2, "psi": 1e-7}, "weights": {"up": 1 / 3}}
-    words = {"plasticity": {"eta_ip": "match"}, "trial": {"t_target_on": 2.0, "free_learning": ["ip", "pi"]}}
+    words = {
+        "plasticity": {"eta_ip": "match"},
+        "trial": {"t_target_on": 2.0, "t_free_learn_on": 0.0, "free_learning": ["ip", "pi"]},
+    }
     constant = {"schedule": {"ip": {"kind": "constant"}}}
     run = RunSpecification.for_task(task, {"seed": 2**63 + 1, "network": {**numbers, **words}, "training": constant})
     path = tmp_path / "config.toml"
