@@ -121,7 +121,7 @@ class _MicrocircuitEstimator(BaseEstimator):  # type: ignore[misc]
                 **(self.training or {}),
             },
         }
-        trial = {"t_pres": 50.0, "t_learn_on": 10.0} | dict((self.network or {}).get("trial", {}))
+        trial = {"t_pres": 20.0, "t_learn_on": 10.0} | dict((self.network or {}).get("trial", {}))
         duration = trial["t_pres"] - trial["t_learn_on"]
         default = table_run(self._kind, training.stimuli.shape[1], self.hidden, duration)
         self.specification_ = RunSpecification.for_task(

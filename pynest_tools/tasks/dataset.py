@@ -144,7 +144,7 @@ def stratified_split(
     return [np.concatenate(part) for part in parts]
 
 
-def table_run(kind: Kind, n_inputs: int, hidden: Sequence[int], duration: float = 40.0) -> dict[str, Any]:
+def table_run(kind: Kind, n_inputs: int, hidden: Sequence[int], duration: float = 10.0) -> dict[str, Any]:
     """Entries of a run for any table of features: sharp transfer, aligned feedback, rates that suit the number of cells.
 
     Rates of inputs are taken to be about 0.5/ms. Learning rates are inverse to the number of presynaptic cells (of at least 16
@@ -182,6 +182,15 @@ def table_run(kind: Kind, n_inputs: int, hidden: Sequence[int], duration: float 
                 "Wmin": -20.0,
                 "Wmax": 20.0,
             },
+            # three dendrites in a row, 1 ms each, settle in 10 ms; with a step of 0.5 ms a sample takes 40 steps instead of 500
+            "trial": {
+                "t_pres": 20.0,
+                "t_learn_on": 10.0,
+                "t_readout_on": 12.0,
+                "t_pres_test": 40.0,
+                "t_readout_on_test": 12.0,
+            },
+            "simulation": {"h": 0.5, "delay": 0.5},
         },
         "training": {
             "epochs": 100,

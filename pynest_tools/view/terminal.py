@@ -120,15 +120,10 @@ def comparison_table(results: Mapping[str, TrainingResult], baselines: Mapping[s
     """What the runs reached, one a line, and the baselines below; scores are those on the test set."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     is_regression = any("r2" in result.last for result in results.values())
-    for heading in (
-        "",
-        "test R²" if is_regression else "test accuracy",
-        "loss (mV²)",
-        "100 % from",
-        "apical (mV)",
-        "time (s)",
-    ):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    score = "R²" if is_regression else "accuracy"
+    table.add_column("test set", no_wrap=True)
+    for heading in (score, "loss (mV²)", "100 % from", "apical (mV)", "time (s)"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, result in results.items():
         test, stable = result.test, result.stable_from_epoch
         apical = result.records[-1].get("apical_error", 0.0) if result.records else 0.0

@@ -135,7 +135,7 @@ def test_finished_runs_are_compared(pyramidal, networks, tmp_path):
         assert pyramidal("train", "bars", "--epochs", "2", "--seed", seed, "--output", f"run{seed}").exit_code == 0
     compared = pyramidal("compare", "run1", "run2")
     assert compared.exit_code == 0, compared.output
-    assert all(words in compared.stdout for words in ("run1", "run2", "chance", "test accuracy"))
+    assert all(words in compared.stdout for words in ("run1", "run2", "chance", "test set", "accuracy"))
     assert (tmp_path / "comparison.png").is_file()
     assert "none is not the folder of a run" in sentence(pyramidal("compare", "run1", "none"))
 
