@@ -368,7 +368,8 @@ def _conclude(console: Console, folder: RunFolder, spec: RunSpecification, resul
     _save_figures(folder, spec, result)
     console.print(result_table(result))
     if result.records:
-        console.print(rates_text(result.records[-1]), soft_wrap=True)
+        psi = spec.network.neuron.psi if spec.backend == "spiking" else None
+        console.print(rates_text(result.records[-1], psi), soft_wrap=True)
     _tell(console, remarks(spec, result))
     console.print(f"Kept in {folder.path}/, figures in {folder.figures}/", soft_wrap=True)
     if result.diverged is not None:

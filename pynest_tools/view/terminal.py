@@ -167,10 +167,17 @@ def result_table(result: TrainingResult) -> Table:
     return table
 
 
-def rates_text(record: Mapping[str, Any]) -> str:
-    """Mean rates of all layers in a test."""
-    told = ", ".join(f"{name} {rate:.0f}" for name, rate in record["rate_mean"].items())
-    return f"Mean rates of a member of a cell's population (Hz): {told}"
+def rates_text(record: Mapping[str, Any], psi: float | None = None) -> str:
+    """Mean rates of all layers in a test: of a member of a cell's population, and of the cell that stands for psi of them."""
+    rates = record["rate_mean"].items()
+    told = "Mean rates of a member of a cell's population (Hz): " + ", ".join(
+        f"{name} {rate:.0f}" for name, rate in rates
+    )
+    if psi is None:
+        return told
+    return f"{told}; of a cell, psi = {psi:g} of them (kHz): " + ", ".join(
+        f"{name} {psi * rate / 1000.0:.3g}" for name, rate in rates
+    )
 
 
 def _add_scores(table: Table, name: str, metrics: Mapping[str, Any], told: str) -> None:
