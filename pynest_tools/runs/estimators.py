@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, check_random_state, valida
 from ..errors import UserError
 from ..networks import NUMPY_BACKENDS, Backend, build_network
 from ..networks.backend import FloatArray, Weights
+from ..networks.microcircuit import TrialParameters
 from ..settings import merged
 from ..tasks import Samples
 from ..tasks.dataset import stratified_split, table_run
@@ -121,9 +122,14 @@ class _MicrocircuitEstimator(BaseEstimator):  # type: ignore[misc]
                 **(self.training or {}),
             },
         }
-        trial = {"t_pres": 20.0, "t_learn_on": 10.0} | dict((self.network or {}).get("trial", {}))
-        duration = trial["t_pres"] - trial["t_learn_on"]
-        default = table_run(self._kind, training.stimuli.shape[1], self.hidden, duration)
+        trial = (self.network or {}).get("trial")  # one of the user's own takes the place of the default one
+        if trial is None:
+            default = table_run(self._kind, training.stimuli.shape[1], self.hidden)
+        else:
+            times = TrialParameters(**trial)
+            duration = times.t_pres - times.t_learn_on
+            default = table_run(self._kind, training.stimuli.shape[1], self.hidden, duration)
+            del default["network"]["trial"]
         self.specification_ = RunSpecification.for_task(
             _Table(self._kind, training, validation), merged(default, entries)
         )
@@ -177,7 +183,7 @@ _PARAMETERS = """
         Epochs without a better one after which training ends, with the best weights; 0: all epochs. Needs validation_fraction.
     network, training : mapping, optional
         Entries of the tables [network] and [training] of a configuration that differ from those of `table_run`, such as
-        ``{"neuron": {"psi": 50.0}}``.
+        ``{"neuron": {"psi": 50.0}}``. A table "trial" takes the place of the default one as a whole.
     random_state : int, RandomState or None
         Determines weights, order of samples and spikes.
 """
