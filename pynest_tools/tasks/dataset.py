@@ -190,8 +190,8 @@ def table_run(kind: Kind, n_inputs: int, hidden: Sequence[int], duration: float 
                 "t_learn_on": 18.0,
                 "free_learning": ["ip"],
                 "t_readout_on": 20.0,
-                "t_pres_test": 40.0,
-                "t_readout_on_test": 12.0,
+                "t_pres_test": 50.0,  # somata of the outputs settle with C_m / (g_L + g_b) = 7.7 ms
+                "t_readout_on_test": 30.0,
             },
             "simulation": {"h": 0.5, "delay": 0.5},
         },

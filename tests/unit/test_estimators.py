@@ -17,9 +17,10 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import pynest_tools as pt
 
-#: A step of 0.5 ms and dendrites that follow at once: a sample takes 10 steps instead of 500.
+#: A step of 0.5 ms and dendrites that follow at once: a sample takes 10 steps instead of 500. Somata settle in 8 ms; learning acts on
+#: what they will be (latent equilibrium), but a test reads out what they are.
 QUICK = {
-    "trial": {"t_pres": 5.0, "t_learn_on": 2.5, "t_readout_on": 4.0, "t_pres_test": 5.0, "t_readout_on_test": 4.0},
+    "trial": {"t_pres": 5.0, "t_learn_on": 2.5, "t_readout_on": 4.0, "t_pres_test": 40.0, "t_readout_on_test": 30.0},
     "simulation": {"h": 0.5, "delay": 0.5},
     "neuron": {"tau_basal": 0.0, "tau_apical": 0.0},
 }
@@ -35,7 +36,7 @@ SKIPPED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [pt.MicrocircuitClassifier, pt.MicrocircuitRegressor])
 @pytest.mark.parametrize(
-    "settings", [{"backend": "steady"}, {"backend": "ode", "network": QUICK_RATES, "epochs": 60}], ids=["steady", "ode"]
+    "settings", [{"backend": "steady"}, {"backend": "ode", "network": QUICK_RATES}], ids=["steady", "ode"]
 )
 def test_scikit_learns_own_checks_pass(kind, settings):
     results = check_estimator(kind(**settings), on_fail=None, on_skip=None)
