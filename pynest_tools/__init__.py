@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Spiking cortical microcircuits with multi-compartment pyramidal neurons that learn, in stock NEST.
 
-`train` trains a `Microcircuit` on a task or on `Samples` of your own; `resume`, `evaluate` and `open_run` go on from there.
-`install` loads the models into NEST. The same from a shell: ``pyramidal --help``.
+`train` trains a `Microcircuit` on a task; `resume`, `evaluate` and `open_run` go on from there; `Samples` are for tasks of your own.
+`MicrocircuitClassifier` and `MicrocircuitRegressor` have scikit-learn's interface. `install` loads the models into NEST. The same
+from a shell: ``pyramidal --help``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-#: Where a name is from; it is imported when it is first asked for, and NEST when a simulation first needs it.
+#: Where a name is from; it is imported when it is first asked for, and NEST when a simulation first needs it. There is no __all__, with
+#: which help() would show every class in full.
 _PLACES = {
     "Microcircuit": "networks.microcircuit",
     "MicrocircuitClassifier": "runs.estimators",
@@ -30,8 +32,6 @@ _PLACES = {
     "train": "runs.api",
     "train_seeds": "runs.training",
 }
-
-__all__ = sorted(_PLACES)  # noqa: PLE0605, it is a list
 
 if TYPE_CHECKING:
     from .kernel.module import ModuleError as ModuleError
@@ -53,11 +53,11 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(_PLACES)}")
     value = getattr(importlib.import_module(f".{_PLACES[name]}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_PLACES})

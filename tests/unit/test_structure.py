@@ -2,6 +2,7 @@
 """Packages import downwards only, and the package itself imports nothing before it is needed."""
 
 import ast
+import pydoc
 import subprocess
 import sys
 from pathlib import Path
@@ -58,8 +59,12 @@ def test_the_import_is_quick_and_loads_nothing():
 
 
 def test_every_public_name_can_be_had_and_is_told():
-    for name in pynest_tools.__all__:
+    for name in pynest_tools._PLACES:
         assert getattr(pynest_tools, name).__doc__
-    assert set(pynest_tools.__all__) <= set(dir(pynest_tools))
+    assert set(pynest_tools._PLACES) <= set(dir(pynest_tools))
     with pytest.raises(AttributeError, match=r"no attribute 'trian'; it offers .*train"):
         pynest_tools.trian  # noqa: B018
+
+
+def test_help_of_the_package_fits_a_screen():
+    assert len(pydoc.render_doc(pynest_tools).splitlines()) < 50
