@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-#: Where a name is from; it is imported when it is first asked for, and NEST when a simulation first needs it. There is no __all__, with
-#: which help() would show every class in full.
+#: Where a name is from; it is imported when it is first asked for, and NEST when a simulation first needs it. There is no __all__,
+#: with which help() would show every class in full.
 _PLACES = {
     "Microcircuit": "networks.microcircuit",
     "MicrocircuitClassifier": "runs.estimators",
