@@ -62,7 +62,7 @@ def train(
     """
     loop = _Loop([spec], folder, on_progress)
     if weights is not None:
-        loop.members[0].result.weights = weights
+        loop.members[0].weights = loop.members[0].result.weights = weights
     return loop.run()[0]
 
 
@@ -166,6 +166,7 @@ class _Member:
     stream: Stream
     result: TrainingResult
     subset: Samples  #: training samples that are presented as in a test
+    weights: Weights  #: present ones; those of the result are of the last test
 
 
 @dataclass
@@ -219,7 +220,7 @@ class _Loop:
             stream = Stream(spec.task, training, order, by_epoch=training.schedule.changes)
             own = spec.task.epoch(np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(3,))))
             subset = own.take(slice(max(len(samples), TRAINING_SAMPLES_TESTED)))
-            self.members.append(_Member(spec, stream, TrainingResult(weights, tested_on), subset))
+            self.members.append(_Member(spec, stream, TrainingResult(weights, tested_on), subset, weights))
         self.training = _Training()
         self.simulation_s = 0.0
         self.start = time.perf_counter()
@@ -253,9 +254,11 @@ class _Loop:
         """Take up the only member's run where the checkpoint left it."""
         member = self.members[0]
         result = member.result
-        result.weights = checkpoint.weights
+        member.weights = result.weights = checkpoint.weights
         result.records = folder.forget_metrics_after(checkpoint.state["samples"])
         if result.tested_on == "validation":
+            if result.tests_since_best == 0:  # it may have been killed before this was kept as the best
+                save_checkpoint(folder.best, checkpoint)
             result.best_weights = load_checkpoint(folder.best, self.spec.network.sizes).weights
         member.stream.restore(checkpoint.state)
         self.start -= result.records[-1]["wall_s"]
@@ -281,7 +284,7 @@ class _Loop:
                     self._test(network, {f"eta_{name}": list(getattr(circuit, f"eta_{name}")) for name in ETAS})
                     return
                 for member, weights in zip(self.members, self._weights(network), strict=True):
-                    member.result.weights = weights
+                    member.weights = weights
 
     def _scheduled_circuit(self) -> Microcircuit:
         """The circuit with the learning rates of the middle of the coming stretch."""
@@ -303,7 +306,7 @@ class _Loop:
     @contextmanager
     def _network(self, circuit: Microcircuit) -> Iterator[Network]:
         """A network with the present weights, at rest, with random numbers that depend on seed and place only."""
-        weights = [member.result.weights for member in self.members]
+        weights = [member.weights for member in self.members]
         network = self._build(circuit, weights, (2, *self._place()))
         try:
             yield network
@@ -359,7 +362,7 @@ class _Loop:
         trained = self.training.metrics(len(self.members))
         for member, own, test, training, learned in zip(self.members, each, found, on_training, trained, strict=True):
             result = member.result
-            result.weights = own
+            member.weights = result.weights = own
             result.records.append(
                 {
                     "epoch": self._stream.progress,

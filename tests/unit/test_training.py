@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -255,6 +256,17 @@ def test_patience_ends_a_run_and_keeps_the_best(networks, tmp_path):
     summary = json.loads(folder.summary.read_text())
     assert (summary["best"]["epoch"], summary["best"]["accuracy"]) == (2, 6 / 8)
     assert (summary["tested_weights"], summary["test"]["accuracy"]) == ("best", 2 / 8)
+
+
+def test_a_run_that_was_killed_before_it_had_kept_its_best_keeps_it_on_resume(networks, tmp_path):
+    networks.prepare["run"] = Recording(networks, [1, 5, 6, 6, 4, 4])
+    spec = bars(epochs=2, test_interval=1)
+    folder = RunFolder.create(tmp_path, spec)
+    train(spec, folder)
+    shutil.rmtree(folder.best)
+    resumed = resume(folder, spec.changed({"training": {"epochs": 3}}))
+    assert resumed.best == 2
+    assert load_checkpoint(folder.best, spec.network.sizes).state["epoch"] == 2
 
 
 class NoValidation:
