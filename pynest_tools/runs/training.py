@@ -258,8 +258,10 @@ class _Loop:
         result.records = folder.forget_metrics_after(checkpoint.state["samples"])
         if result.tested_on == "validation":
             if result.tests_since_best == 0:  # it may have been killed before this was kept as the best
+                result.best_weights = checkpoint.weights
                 save_checkpoint(folder.best, checkpoint)
-            result.best_weights = load_checkpoint(folder.best, self.spec.network.sizes).weights
+            else:
+                result.best_weights = load_checkpoint(folder.best, self.spec.network.sizes).weights
         member.stream.restore(checkpoint.state)
         self.start -= result.records[-1]["wall_s"]
         self.simulation_s = checkpoint.simulation_s
