@@ -18,7 +18,7 @@ from .networks.backend import DivergenceError
 from .runs.api import Run, open_run
 from .runs.comparison import compare as compare_runs
 from .runs.folder import RunFolder, default_folder
-from .runs.metrics import Metrics
+from .runs.metrics import Metrics, too_fast
 from .runs.specification import RunSpecification, read_toml, task_name
 from .runs.summary import TrainingResult
 from .runs.training import resume as resume_run
@@ -370,7 +370,8 @@ def _conclude(console: Console, folder: RunFolder, spec: RunSpecification, resul
     if result.records:
         psi = spec.network.neuron.psi if spec.backend == "spiking" else None
         console.print(rates_text(result.records[-1], psi), soft_wrap=True)
-    _tell(console, remarks(spec, result))
+        fast = too_fast(result.records[-1])
+        _tell(console, [fast] if fast else [])
     console.print(f"Kept in {folder.path}/, figures in {folder.figures}/", soft_wrap=True)
     if result.diverged is not None:
         raise _Failure(

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..runs.metrics import Metrics, of_set, too_fast
+from ..runs.metrics import Metrics, of_set
 from ..runs.specification import RunSpecification
 from ..runs.summary import TrainingResult
 
@@ -215,11 +215,9 @@ def evaluation_table(results: Sequence[Metrics], baselines: Mapping[str, Mapping
     return table
 
 
-def remarks(spec: RunSpecification, result: TrainingResult | None = None) -> list[str]:
-    """What a user should know of a run besides its scores: of the circuit, of the data, of its rates."""
-    told = [*spec.network.warnings(), *getattr(getattr(spec.task, "preprocessing", None), "notes", ())]
-    fast = too_fast(result.records[-1]) if result is not None and result.records else None
-    return told if result is None else [fast] if fast else []
+def remarks(spec: RunSpecification) -> list[str]:
+    """What a user should know of a run before it begins: of the circuit, and of the data."""
+    return [*spec.network.warnings(), *getattr(getattr(spec.task, "preprocessing", None), "notes", ())]
 
 
 def doctor_table(rows: Iterable[tuple[str, str, bool | None]]) -> Table:
