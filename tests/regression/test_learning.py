@@ -30,15 +30,14 @@ def test_bars_are_learned_with_every_seed(tmp_path):
         assert run["test"]["accuracy"] == 1.0, f"seed {seed}"
         assert run["stable_from_epoch"] is not None, f"seed {seed}"
         assert run["stable_from_epoch"] <= 190, f"seed {seed}"  # two tests at least; the thesis, one run: 141
-        # 4 to 5 %: networks that are built anew after each test, and scikit-learn for the baselines, on a busy machine
-        assert run["python_share"] < 0.1, f"seed {seed}"
+        # 4.3 to 5.2 % on a busy machine: networks built anew after each test, scikit-learn for the baselines, the test at the end
+        assert run["python_share"] < 0.07, f"seed {seed}"
 
 
 @pytest.mark.slow
 def test_digits_are_learned(tmp_path):
     run = train(tmp_path / "run", "digits", "--epochs", 3)
-    # 80 to 85 % of the validation set after 3 epochs with seeds 1 and 2; 359 images tell an accuracy to 2 % (standard error)
-    assert run["test"]["accuracy"] > 0.7
+    assert run["test"]["accuracy"] > 0.8
     assert run["baselines"]["linear classifier"]["test"] > 0.9
     assert run["baselines"]["chance"]["test"] < 0.12
 
