@@ -586,8 +586,8 @@ DendriticErrorArchivingNode::send_signals( const long lag,
 {
   if ( kernel().connection_manager.secondary_connections_exist() )
   {
-    send_( potential_out_, lag, to, V_prospective );
-    send_( rate_out_, lag, to, rate );
+    send_( potential_out_, lag, to, is_asleep_ ? SignalBuffer::none : V_prospective );
+    send_( rate_out_, lag, to, is_asleep_ ? SignalBuffer::none : rate );
   }
 }
 

@@ -318,7 +318,7 @@ protected:
     }
   }
 
-  //! Send the signals of this step; lag and to as in update().
+  //! Send the signals of this step, or that there are none; lag and to as in update().
   void send_signals( long lag, long to, double V_prospective, double rate );
 
   bool is_recorded_ = false;  //!< whether a population has a device, such as a spike_recorder, to send its spikes to
