@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..memory import require_memory
 from ..settings import suggestion
-from .memory import require_memory
 from .samples import FloatArray
 
 ROWS = 20_000  # read at once
