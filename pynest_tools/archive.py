@@ -87,8 +87,8 @@ def _refuse_false_sizes(path: Path, members: list[ZipInfo]) -> None:
             raise UserError(f"{path} is compressed in a way that numpy does not write: save it with numpy.savez")
         if member.file_size > ratio * member.compress_size:
             raise UserError(
-                f"cannot read {path}, it is damaged: {member.filename} claims {member.file_size} bytes, and {member.compress_size} stored ones "
-                "cannot hold them"
+                f"cannot read {path}, it is damaged: {member.filename} claims {member.file_size} bytes, which "
+                f"{member.compress_size} stored ones cannot hold"
             )
 
 
@@ -107,11 +107,10 @@ def _array(archive: ZipFile, member: ZipInfo, path: Path) -> NDArray[Any]:
             )
         if kind.kind not in KINDS or (kind.itemsize == 0 and math.prod(shape) > 0):
             raise UserError(f"the array {name} of {path} is of type {kind}: save numbers or text")
-        promised = math.prod(shape) * kind.itemsize
-        if min(shape, default=0) < 0 or promised != member.file_size - file.tell():
+        there = member.file_size - file.tell()
+        if min(shape, default=0) < 0 or math.prod(shape) * kind.itemsize != there:
             raise UserError(
-                f"cannot read {path}, it is damaged: {name} has {member.file_size - file.tell()} bytes, and its header promises shape {shape} "
-                f"of {kind}"
+                f"cannot read {path}, it is damaged: {name} has {there} bytes, and its header promises shape {shape} of {kind}"
             )
     with archive.open(member) as file:
         return np.asarray(np.lib.format.read_array(file, allow_pickle=False))

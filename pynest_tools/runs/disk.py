@@ -15,6 +15,11 @@ from ..errors import UserError
 FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the quota of disk space is used up"}
 
 
+def reason(error: OSError) -> str:
+    """Why the file system refuses, in words."""
+    return FULL.get(error.errno or 0, error.strerror or str(error))
+
+
 @contextmanager
 def told(path: Path, then: str) -> Iterator[None]:
     """Turn what the file system refuses into a UserError.
@@ -29,8 +34,7 @@ def told(path: Path, then: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = FULL.get(error.errno or 0, error.strerror or str(error))
-        raise UserError(f"cannot write {path}: {reason}; make room, then {then}") from error
+        raise UserError(f"cannot write {path}: {reason(error)}; make room, then {then}") from error
 
 
 def write_in_one_step(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..errors import SpecificationError, UserError
 from ..kernel.parallel import in_first, rank, wait_for_all
 from ..networks.weights import require_memory_for
 from ..tasks import Task
-from .disk import FULL, append_line, told, write_in_one_step
+from .disk import append_line, reason, told, write_in_one_step
 from .lock import NAME as LOCK
 from .lock import FolderLock
 from .metrics import Metrics, of_set
@@ -109,21 +109,28 @@ class RunFolder:
         try:
             if not overwrite:
                 self.refuse_former()
+            self._remove()
             self.figures.mkdir(parents=True, exist_ok=True)
-            self.config.unlink(missing_ok=True)  # first, and written last: what has one is whole
-            for former in (self.changes, self.data, self.preprocessing, self.metrics, self.summary, self.evaluations):
-                former.unlink(missing_ok=True)
-            for figure in self.figures.glob("*.png"):
-                figure.unlink()
-            shutil.rmtree(self.checkpoint, ignore_errors=True)
             self._write_data(spec.task)
             self.metrics.touch()
             self._write_text(self.config, spec.to_toml())
         except OSError as error:
-            reason = FULL.get(error.errno or 0, error.strerror or str(error))
+            with suppress(OSError):
+                self._remove()
             raise UserError(
-                f"cannot write to the output folder {self.path}: {reason}; name a writable one with --output"
+                f"cannot write to the output folder {self.path}: {reason(error)}; name a writable one with --output"
             ) from error
+
+    def _remove(self) -> None:
+        """Remove the run, and nothing else."""
+        self.config.unlink(missing_ok=True)  # first, and written last: what has one is whole
+        for former in (self.changes, self.data, self.preprocessing, self.metrics, self.summary, self.evaluations):
+            former.unlink(missing_ok=True)
+        for figure in self.figures.glob("*.png"):
+            figure.unlink()
+        with suppress(OSError):  # other files in it are somebody's
+            self.figures.rmdir()
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:

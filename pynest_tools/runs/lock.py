@@ -22,6 +22,7 @@ from types import TracebackType
 
 from ..errors import Remark, UserError
 from ..kernel.parallel import in_first
+from .disk import reason
 
 NAME = ".lock"  # in the folder, while somebody holds it
 HELD = (errno.EAGAIN, errno.EACCES)  # what fcntl says if somebody else holds it
@@ -70,7 +71,7 @@ class FolderLock:
                 file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except OSError as error:
                 raise UserError(
-                    f"cannot write to the output folder {self._folder}: {error.strerror or error}; "
+                    f"cannot write to the output folder {self._folder}: {reason(error)}; "
                     "name a writable one with --output"
                 ) from error
             try:
