@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from .errors import UserError
 from .memory import COPIES, require_memory
 
-#: Bytes that can come of one compressed byte: 258 of two bits (deflate, RFC 1951); a member that is not compressed gives one.
-LARGEST_RATIO = {ZIP_STORED: 1, ZIP_DEFLATED: 1032}
+LARGEST_DEFLATE_RATIO = 1032  # bytes that can come of one compressed byte: 258 of two bits (deflate, RFC 1951)
+LARGEST_RATIO = {ZIP_STORED: 1, ZIP_DEFLATED: LARGEST_DEFLATE_RATIO}
 KINDS = "fiubcSU"  # of arrays: numbers, truth values, text
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 

@@ -18,6 +18,7 @@ from tomlkit.items import Table
 
 from .errors import UserError
 
+MOST_KNOWN = 100  # names in a message
 COMMENT_COLUMN = 34  # characters before the comments of a written TOML file; longer entries push theirs out
 
 
@@ -76,7 +77,10 @@ def parse_toml(text: str) -> dict[str, Any]:
 def suggestion(word: str, known: list[str]) -> str:
     """'; did you mean ...?' for a close match of `word`, else the list of what is known."""
     close = difflib.get_close_matches(word, known, n=3)
-    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    more = f" and {len(known) - MOST_KNOWN} more" if len(known) > MOST_KNOWN else ""
+    return f"known are {', '.join(known[:MOST_KNOWN])}{more}"
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

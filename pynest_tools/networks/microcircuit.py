@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -173,6 +174,15 @@ class Microcircuit(Settings):
             raise ValueError(
                 'plasticity.eta_ip = "match" needs partners that nudge the interneurons, but neuron.g_nudge is 0.0 nS: '
                 "no learning rate lets them follow; set g_nudge, or give eta_ip as a number"
+            )
+        try:
+            fastest = max(self.eta_ip, default=0.0)
+        except ZeroDivisionError:  # a share of nudging below the smallest number
+            fastest = math.inf
+        if not math.isfinite(fastest):
+            raise ValueError(
+                'plasticity.eta_ip = "match" comes to more than any number, f eta_up / lambda: lower eta_up, raise neuron.g_nudge, '
+                "or give eta_ip as a number"
             )
         return self
 

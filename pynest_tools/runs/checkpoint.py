@@ -71,7 +71,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     OSError
         If it cannot be written; the former ones are still there.
     """
-    place = folder / f"{PREFIX}{checkpoint.state['epoch']:08d}-{checkpoint.state['position']:08d}"
+    place = _place(folder, checkpoint)
     scratch = folder / f"{place.name}.part"
     if rank() == 0:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -85,9 +85,20 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     if rank() == 0:
         shutil.rmtree(place, ignore_errors=True)
         scratch.rename(place)
-        for former in _whole(folder):
-            if former != place:
-                shutil.rmtree(former, ignore_errors=True)
+        remove_others(folder, checkpoint)
+
+
+def remove_others(folder: Path, checkpoint: Checkpoint) -> None:
+    """Remove all checkpoints but this one, and what is left of unfinished ones; nothing if this one is not there."""
+    place = _place(folder, checkpoint)
+    if rank() == 0 and place.is_dir():
+        for other in folder.glob(f"{PREFIX}*"):
+            if other != place:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _place(folder: Path, checkpoint: Checkpoint) -> Path:
+    return folder / f"{PREFIX}{checkpoint.state['epoch']:08d}-{checkpoint.state['position']:08d}"
 
 
 def _write_share(folder: Path, checkpoint: Checkpoint) -> None:

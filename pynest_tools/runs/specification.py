@@ -176,7 +176,9 @@ class RunSpecification(Settings):
             entries = merged(entries, changes)
             if isinstance(network := entries["network"], Mapping):
                 entries["network"] = _with_sizes(network, made, changes.get("network", {}))
-            if entries.get("backend", DEFAULT_BACKEND) in NEST_BACKENDS:  # a default batch is for backends that can
+            if entries.get("backend", DEFAULT_BACKEND) in list(
+                NEST_BACKENDS
+            ):  # a default batch is for backends that can
                 own = changes.get("training", {})
                 entries = merged({"training": {}}, entries)
                 if isinstance(own, Mapping) and "batch_size" not in own:

@@ -21,7 +21,7 @@ from ..networks.microcircuit import Microcircuit
 from ..networks.weights import initial_weights
 from ..tasks import Samples, Task
 from ..tasks.protocol import baselines_of, tested_set
-from .checkpoint import Checkpoint, has_checkpoint, load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, has_checkpoint, load_checkpoint, remove_others, save_checkpoint
 from .folder import RunFolder
 from .metrics import Metrics, Rates, of_set, prefixed, scores, share_at_bound
 from .specification import RunSpecification
@@ -307,6 +307,7 @@ class _Loop:
         member = self.members[0]
         result = member.result
         member.weights = result.weights = checkpoint.weights
+        remove_others(folder.checkpoint, checkpoint)  # it may have been killed before it could
         result.records = folder.forget_metrics_after(checkpoint.state["samples"])
         if result.tested_on == "validation":
             if result.tests_since_best == 0:  # it may have been killed before this was kept as the best

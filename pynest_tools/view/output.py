@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 from collections.abc import Callable
@@ -10,9 +11,9 @@ from contextlib import suppress
 from typing import TextIO
 
 #: How to spell what an encoding lacks; anything else becomes a question mark.
-SPELLED = str.maketrans({
+SPELLED = {
     "²": "^2", "ψ": "psi", "±": "+-", "→": "->", "−": "-", "–": "-", "×": "x", "…": "...", "µ": "u", "─": "-", "━": "-",
-})  # fmt: skip
+}  # fmt: skip
 
 
 class Output(io.TextIOBase):
@@ -76,8 +77,13 @@ class Output(io.TextIOBase):
 
 def spelled(text: str, encoding: str) -> str:
     """The text, with what the encoding lacks in other characters."""
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return text.translate(SPELLED).encode(encoding, "replace").decode(encoding)
-    return text
+    return text.encode(encoding, "pynest_tools.spelled").decode(encoding)
+
+
+def _spell(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(SPELLED.get(letter, "?") for letter in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("pynest_tools.spelled", _spell)

@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pynest_tools.cli import main
@@ -45,13 +46,19 @@ def kill(pid, folder, fault):
     """End the process at its instant, unless it has ended before."""
     seen, there = 0, False
     while seen < fault.get("part", 0) and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        was, there = (
-            there,
-            bool(list(Path(folder).glob("checkpoint/**/*.part"))),
-        )  # for a millisecond only: no time to sleep
+        was, there = there, is_writing(Path(folder) / "checkpoint")  # for a millisecond only: no time to sleep
         seen += there and not was
     time.sleep(fault["after"])
     os.kill(pid, signal.SIGKILL)
+
+
+def is_writing(checkpoints):
+    """Whether there is an unfinished checkpoint; of the last or the best."""
+    for place in (checkpoints, checkpoints / "best"):
+        with suppress(FileNotFoundError):
+            if any(name.endswith(".part") for name in os.listdir(place)):
+                return True
+    return False
 
 
 def serve(arguments, folder, fault):

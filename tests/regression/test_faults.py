@@ -151,7 +151,7 @@ def test_a_hundred_kills(server, undisturbed, tmp_path, writing):
         )
         code, _, errors = (server.resume if is_run else server.train)(folder, **instant)
         assert code in (0, KILLED), errors
-        kills += code == KILLED and (not writing or bool(list(folder.glob("checkpoint/**/*.part"))))
+        kills += code == KILLED and (not writing or any(folder.glob("checkpoint/**/*.part")))
         if code == 0:
             assert_goes_on(server, folder, undisturbed)
             shutil.rmtree(folder)
