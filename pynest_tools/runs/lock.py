@@ -30,7 +30,7 @@ TOLD = 1000  # bytes read of what a holder says of itself
 
 
 class FolderLock:
-    """Held in a ``with`` block, also a nested one of the same thread; of several MPI processes the first one holds it, for all.
+    """Keeps a folder for one writer: held in a ``with`` block, also a nested one of the same thread; of several MPI processes the first one holds it, for all.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class FolderLock:
             if error.errno in HELD:
                 told = os.pread(file, TOLD, 0).decode(errors="replace").strip()
                 raise UserError(
-                    f"{self._folder} is in use: {told or 'another process'} is writing this run; wait until it has ended, "
+                    f"{self._folder} is in use: {told or 'another process is writing this run'}; wait until it has ended, "
                     "or name another folder"
                 ) from error
             warnings.warn(
@@ -134,4 +134,4 @@ def _whole_file(kind: int) -> bytes:
 
 def _this_process() -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    return f"process {os.getpid()} on {socket.gethostname()}, since {since},\n"
+    return f"process {os.getpid()} on {socket.gethostname()} has been writing this run since {since}\n"

@@ -67,7 +67,7 @@ def test_another_process_is_refused_and_told_who_holds_it(tmp_path, holder):
     with pytest.raises(UserError) as refused, FolderLock(tmp_path):
         pass
     host = re.escape(socket.gethostname())
-    said = rf"{tmp_path} is in use: process {process.pid} on {host}, since (20\d\d-\d\d-\d\d \d\d:\d\d:\d\d), is writing this run; "
+    said = rf"{tmp_path} is in use: process {process.pid} on {host} has been writing this run since (20\d\d-\d\d-\d\d \d\d:\d\d:\d\d); "
     found = re.match(said + "wait until it has ended, or name another folder", str(refused.value))
     assert found
     since = time.mktime(time.strptime(found[1], "%Y-%m-%d %H:%M:%S"))
