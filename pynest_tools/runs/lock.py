@@ -30,7 +30,9 @@ TOLD = 1000  # bytes read of what a holder says of itself
 
 
 class FolderLock:
-    """Keeps a folder for one writer: held in a ``with`` block, also a nested one of the same thread; of several MPI processes the first one holds it, for all.
+    """Keeps a folder for one writer, in a ``with`` block, also a nested one of the same thread.
+
+    Of several MPI processes the first one holds it, for all.
 
     Parameters
     ----------

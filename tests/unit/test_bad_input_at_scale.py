@@ -33,7 +33,7 @@ from pynest_tools.view.terminal import result_table
 
 #: Of each kind: in the fast tests, and in a night, when there are 100 000 together.
 SCALES = [pytest.param(0.004, id="few"), pytest.param(1.0, id="many", marks=pytest.mark.nightly)]
-SPECIFICATIONS, FILES, CHECKPOINTS, RECORDS = 40_000, 30_000, 15_000, 15_000
+SPECIFICATIONS, FILES, CHECKPOINTS, RECORDS = 30_000, 40_000, 15_000, 15_000
 
 LITERALS = [
     "0", "1", "-1", "2", "3", "50", "1e308", "-1e308", "5e-324", "1e-300", "inf", "-inf", "nan", "-0.0", "0.1", "0.05",

@@ -67,7 +67,7 @@ def test_another_process_is_refused_and_told_who_holds_it(tmp_path, holder):
     with pytest.raises(UserError) as refused, FolderLock(tmp_path):
         pass
     host = re.escape(socket.gethostname())
-    said = rf"{tmp_path} is in use: process {process.pid} on {host} has been writing this run since (20\d\d-\d\d-\d\d \d\d:\d\d:\d\d); "
+    said = rf"{tmp_path} is in use: process {process.pid} on {host} has been writing this run since ([-\d]+ [:\d]+); "
     found = re.match(said + "wait until it has ended, or name another folder", str(refused.value))
     assert found
     since = time.mktime(time.strptime(found[1], "%Y-%m-%d %H:%M:%S"))
@@ -236,7 +236,9 @@ def test_all_mpi_processes_hold_it_together_and_are_refused_together(tmp_path, h
     def enter():
         with FolderLock(tmp_path):
             processes.barrier.wait()
-            return (tmp_path / NAME).is_file()
+            held = (tmp_path / NAME).is_file()
+            processes.barrier.wait()
+            return held
 
     assert processes.run(enter) == [True] * 3
     process = holder(tmp_path)
