@@ -354,6 +354,13 @@ def test_learning_rates_that_match_beyond_all_numbers_are_said():
             RunSpecification.for_task("bars", {"network": network})
 
 
+def test_more_threads_than_nest_can_number_are_said():
+    with pytest.raises(
+        SpecificationError, match=r"simulation.threads must be less than or equal to 511, got 1000000000"
+    ):
+        RunSpecification.for_task("bars", {"network": {"simulation": {"threads": 10**9}}})
+
+
 def test_a_circuit_that_no_memory_holds_is_said_before_a_folder_is_touched(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     spec = RunSpecification.for_task("bars", {"network": {"hidden": [10**12], "plasticity": {"eta_up": 0.01}}})
