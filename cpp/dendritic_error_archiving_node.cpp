@@ -166,7 +166,8 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
 {
   require_error_( port, synapse );
   Compartment& c = compartments_[ port ];
-  if ( not c.tau_s.empty() and ( c.tau_s != tau_s or c.tau_Delta != tau_Delta ) )
+  const bool are_others = c.tau_s != tau_s or c.tau_Delta != tau_Delta;
+  if ( are_others and c.n_plastic > 0 )
   {
     throw IllegalConnection(
       String::compose( "%1: all plastic synapses onto one compartment must have the same time constants; "
@@ -174,6 +175,10 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
         synapse,
         describe( c.tau_s, c.tau_Delta ),
         describe( tau_s, tau_Delta ) ) );
+  }
+  if ( are_others )
+  {
+    c.archive = ErrorArchive();
   }
   c.tau_s = tau_s;
   c.tau_Delta = tau_Delta;
@@ -183,12 +188,7 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
 void
 DendriticErrorArchivingNode::unregister_plastic_synapse( const size_t port )
 {
-  Compartment& c = compartments_[ port ];
-  if ( --c.n_plastic == 0 )
-  {
-    c.archive = ErrorArchive();
-    c.tau_s.clear();
-  }
+  --compartments_[ port ].n_plastic;  // the archive stays: a synapse that takes the place may meet a spike that is under way
 }
 
 void
