@@ -185,7 +185,10 @@ public:
   void
   prefetch_target() const
   {
-    node_()->prefetch( get_rport() );
+    if ( const DendriticErrorArchivingNode* const node = node_() )  // not in what NEST keeps in reserve
+    {
+      node->prefetch( get_rport() );
+    }
   }
 
   //! A while later, have it fetch the epoch of the last spike.
