@@ -6,7 +6,9 @@
 
 #include "dendritic_error_archiving_node.h"
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "compose.hpp"
 #include "connection_manager.h"
@@ -35,6 +37,14 @@ public:
   }
 };
 
+//! Present time (steps).
+long
+present_time()
+{
+  const SimulationManager& simulation = kernel().simulation_manager;
+  return simulation.get_slice_origin().get_steps() + simulation.get_from_step();
+}
+
 const std::array< std::string, 3 > readout_names = { "readout_V_soma", "readout_V_basal", "readout_V_apical" };
 
 //! Steps that an event may be ahead of, or behind, the neuron.
@@ -53,7 +63,34 @@ describe( const std::vector< double >& tau_s, const double tau_Delta )
     : String::compose( "tau_m = %1, tau_s = %2 and tau_Delta = %3 ms", tau_s[ 0 ], tau_s[ 1 ], tau_Delta );
 }
 
+//! All spikes of a population in one step.
+class PopulationSpikes : public SpikeEvent
+{
+public:
+  long n_spikes = 0;
+  bool is_recorded = false;
+};
+
 }  // namespace
+
+/**
+ * NEST sends m spikes as m events. A population sends one, and their number in its offset, which NEST carries to the targets; recorders
+ * are local and get the spikes as they are. As a member of NEST's class this counts the spikes where NEST does (local_spike_counter).
+ */
+template <>
+void
+EventDeliveryManager::send< PopulationSpikes >( Node& source, PopulationSpikes& e, const long lag )
+{
+  const size_t tid = source.get_thread();
+  local_spike_counter_[ tid ] += e.n_spikes;
+  send_off_grid_remote( tid, e, lag );
+  if ( e.is_recorded )
+  {
+    e.set_offset( 0.0 );
+    e.set_multiplicity( e.n_spikes );
+    kernel().connection_manager.send_to_devices( tid, source.get_node_id(), e );
+  }
+}
 
 DendriticErrorArchivingNode::DendriticErrorArchivingNode( const DendriticErrorArchivingNode& other )
   : Node( other )
@@ -77,6 +114,7 @@ DendriticErrorArchivingNode::get_status( Dictionary& d ) const
     bytes += c.archive.bytes();
   }
   d[ "archive_bytes" ] = static_cast< long >( bytes );
+  d[ names::frozen ] = is_asleep_ or is_frozen();
 }
 
 void
@@ -84,17 +122,40 @@ DendriticErrorArchivingNode::set_status( const Dictionary& d )
 {
   std::vector< double > stimulus_values = stimulus_values_;
   d.update_value( "stimulus_values", stimulus_values );
-  clock_.set_status( d, get_name() );
+  if ( std::any_of( stimulus_values.begin(), stimulus_values.end(), []( const double s ) { return std::isinf( s ); } ) )
+  {
+    throw BadProperty( String::compose(
+      "%1: stimulus_values must be finite numbers, or NaN for a trial without a stimulus", get_name() ) );
+  }
+  if ( d.known( names::frozen ) and kernel().simulation_manager.has_been_prepared() )
+  {
+    throw BadProperty( String::compose( "%1: frozen can be set only before Prepare and after Cleanup", get_name() ) );
+  }
+  const bool readout_begins_anew = clock_.set_status( d, get_name() ) or d.known( "trial_start" );
+  set_clock_( present_time() );
   stimulus_values_ = std::move( stimulus_values );
+  if ( d.known( names::frozen ) )
+  {
+    is_asleep_ = false;  // NEST keeps the new value
+  }
+  if ( readout_begins_anew )
+  {
+    forget_readout_();
+  }
   if ( d.known( "trial_start" ) )
   {
     for ( auto& means : readout_ )
     {
       means.clear();
     }
-    readout_sums_ = {};
-    readout_steps_ = 0;
   }
+}
+
+void
+DendriticErrorArchivingNode::finalize()
+{
+  set_frozen_( is_asleep_ );
+  is_asleep_ = false;
 }
 
 void
@@ -117,6 +178,17 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
   c.tau_s = tau_s;
   c.tau_Delta = tau_Delta;
   ++c.n_plastic;
+}
+
+void
+DendriticErrorArchivingNode::unregister_plastic_synapse( const size_t port )
+{
+  Compartment& c = compartments_[ port ];
+  if ( --c.n_plastic == 0 )
+  {
+    c.archive = ErrorArchive();
+    c.tau_s.clear();
+  }
 }
 
 void
@@ -163,16 +235,17 @@ DendriticErrorArchivingNode::refuse_receptor( const size_t receptor_type, const 
 void
 DendriticErrorArchivingNode::prepare_run()
 {
-  const Time now =
-    kernel().simulation_manager.get_slice_origin() + Time::step( kernel().simulation_manager.get_from_step() );
-  Divergence::get().begin_run();
+  const long now = present_time();
+  EmergencyStop::get().begin_run();
   if ( get_thread() == 0 )
   {
     target_buffers::clear();
   }
-  clock_.set_time( now.get_steps() );
-  next_reset_ = clock_.next_reset();
-  notice_lost_signals_( now.get_steps() );
+  is_asleep_ = is_asleep_ or is_frozen();
+  set_frozen_( false );
+  notice_time_set_back_( now );
+  set_clock_( now );
+  notice_lost_signals_( now );
   steps_per_tic_ = 1.0 / static_cast< double >( Time::get_tics_per_step() );
   nudge_.make_room( event_reach() );
   for ( Compartment& c : compartments_ )
@@ -189,12 +262,48 @@ DendriticErrorArchivingNode::prepare_run()
       std::vector< std::shared_ptr< const ArchiveTables > > tables;
       for ( const double tau_s : c.tau_s )
       {
-        tables.push_back( ArchiveTables::get( Time::get_resolution().get_ms(), tau_s, c.tau_Delta ) );
+        tables.push_back( ArchiveTables::get( Time::get_resolution().get_ms(), tau_s, c.tau_Delta, event_reach() ) );
       }
-      c.archive.start( tables, c.n_plastic, now.get_steps(), event_reach() );
+      c.archive.start( tables, c.n_plastic, now, event_reach() );
     }
   }
   potential_out_.known = rate_out_.known = false;
+}
+
+//! Go to the step that begins at time now (steps).
+void
+DendriticErrorArchivingNode::set_clock_( const long now )
+{
+  clock_.set_time( now );
+  next_reset_ = clock_.next_reset();
+}
+
+/**
+ * NEST's biological_time can be set to 0. The plastic synapses of a cell live on its time, which has no way back. All else begins
+ * anew: what was on its way has come from a time that has not been yet.
+ */
+void
+DendriticErrorArchivingNode::notice_time_set_back_( const long now )
+{
+  if ( now > now_ )
+  {
+    return;
+  }
+  for ( const Compartment& c : compartments_ )
+  {
+    if ( c.archive.ready() or c.history.wanted() or c.recent.wanted() )
+    {
+      throw KernelException( String::compose(
+        "nest.biological_time was set back, but the plastic synapses onto %1 %2 count on a time that goes on: leave "
+        "biological_time alone and set trial_start to the present time, or begin anew with ResetKernel",
+        get_name(),
+        get_node_id() ) );
+    }
+  }
+  last_reset_ = lost_until_ = now;
+  waiting_.clear();
+  forget_readout_();
+  clear_inputs();
 }
 
 /**
@@ -238,6 +347,10 @@ DendriticErrorArchivingNode::begin_trial_from_rest_()
     if ( c.archive.ready() )
     {
       c.archive.reset();
+      if ( c.archive.is_exhausted() )
+      {
+        report_exhaustion_();
+      }
     }
     if ( c.history.wanted() )
     {
@@ -270,15 +383,21 @@ DendriticErrorArchivingNode::add_to_readout_( const Potentials& V )
     {
       readout_[ port ].push_back( readout_sums_[ port ] / readout_steps_ );
     }
-    readout_sums_ = {};
-    readout_steps_ = 0;
+    forget_readout_();
   }
+}
+
+void
+DendriticErrorArchivingNode::forget_readout_()
+{
+  readout_sums_ = {};
+  readout_steps_ = 0;
 }
 
 void
 DendriticErrorArchivingNode::report_divergence_( const double V ) const
 {
-  Divergence::get().report( now_,
+  EmergencyStop::get().report( now_,
     get_node_id(),
     String::compose(
       "the network diverges: the prospective potential of %1 %2 became %3 mV in trial %4, at %5 ms; lower the "
@@ -288,6 +407,19 @@ DendriticErrorArchivingNode::report_divergence_( const double V ) const
       V,
       clock_.trial(),
       Time( Time::step( now_ + 1 ) ).get_ms() ) );
+}
+
+void
+DendriticErrorArchivingNode::report_exhaustion_() const
+{
+  EmergencyStop::get().report( now_,
+    get_node_id(),
+    String::compose(
+      "%1 %2 has been reset so often that its plastic synapses cannot count on: each reset is a silence of 45 "
+      "times the longest of tau_s and tau_Delta, and all must be below 1.4e14 steps; shorten the time "
+      "constants, or begin anew with ResetKernel and the present weights",
+      get_name(),
+      get_node_id() ) );
 }
 
 void
@@ -416,26 +548,34 @@ void
 DendriticErrorArchivingNode::send_spikes_( const long n, const long lag )
 {
   EventDeliveryManager& delivery = kernel().event_delivery_manager;
-  SpikeEvent e;
+  if ( n > ( is_off_grid() ? max_spikes_of_population_ : max_spikes_of_neuron_ ) )
+  {
+    const char* const remedy = is_off_grid() ? "lower psi" : "lower psi, or take a population";
+    EmergencyStop::get().report( now_,
+      get_node_id(),
+      String::compose( "%1 %2 has more than %3 spikes in the step that ends at %4 ms, which cannot be sent: %5",
+        get_name(),
+        get_node_id(),
+        is_off_grid() ? max_spikes_of_population_ : max_spikes_of_neuron_,
+        Time( Time::step( now_ + 1 ) ).get_ms(),
+        remedy ) );
+    return;
+  }
   if ( not is_off_grid() )
   {
+    SpikeEvent e;
     e.set_multiplicity( n );
     delivery.send( *this, e, lag );
     return;
   }
-  // NEST sends m spikes as m events. A population sends one, and their number in its offset, which NEST carries to the targets;
-  // recorders are local and get the spikes as they are.
+  PopulationSpikes e;
   e.set_sender( *this );
   e.set_sender_node_id( get_node_id() );
   e.set_stamp( kernel().simulation_manager.get_slice_origin() + Time::step( lag + 1 ) );
   e.set_offset( -static_cast< double >( n ) );
-  delivery.send_off_grid_remote( get_thread(), e, lag );
-  if ( is_recorded_ )
-  {
-    e.set_offset( 0.0 );
-    e.set_multiplicity( n );
-    kernel().connection_manager.send_to_devices( get_thread(), get_node_id(), e );
-  }
+  e.n_spikes = n;
+  e.is_recorded = is_recorded_;
+  delivery.send( *this, e, lag );
 }
 
 void
@@ -446,8 +586,8 @@ DendriticErrorArchivingNode::send_signals( const long lag,
 {
   if ( kernel().connection_manager.secondary_connections_exist() )
   {
-    send_( potential_out_, lag, to, V_prospective );
-    send_( rate_out_, lag, to, rate );
+    send_( potential_out_, lag, to, is_asleep_ ? SignalBuffer::none : V_prospective );
+    send_( rate_out_, lag, to, is_asleep_ ? SignalBuffer::none : rate );
   }
 }
 

@@ -17,7 +17,7 @@
 #include "event.h"
 #include "node.h"
 
-#include "divergence.h"
+#include "emergency_stop.h"
 #include "error_archive.h"
 #include "error_history.h"
 #include "recent_errors.h"
@@ -35,7 +35,11 @@ namespace nest
  * - receives spikes, sums them for each step, and sends those of the cell,
  * - sends the prospective potential V_prospective to partner cells (rate_connection_delayed) and the rate, without noise, to
  *   dendrites (sic_connection), and receives both, for any min_delay,
- * - averages the potentials over the read-out window of every trial.
+ * - averages the potentials over the read-out window of every trial,
+ * - takes part in a run while it is frozen: it sleeps (below).
+ *
+ * NEST does not update frozen nodes, so that nobody would keep their time. So a frozen cell is not frozen for NEST during a run, but
+ * asleep: its potentials stand still, it sends nothing, what arrives is lost, and its errors are 0. The course of trials goes on.
  *
  * The wrapper templates in nestml_models/codegen connect it with the variables of the model.
  */
@@ -86,6 +90,9 @@ public:
   void get_status( Dictionary& ) const override;
   void set_status( const Dictionary& ) override;
 
+  //! Called at the end of a run.
+  void finalize() override;
+
   /**
    * Have errors archived for a plastic synapse onto the compartment at this port.
    *
@@ -95,6 +102,9 @@ public:
     const std::vector< double >& tau_s,
     double tau_Delta,
     const std::string& synapse );
+
+  //! A plastic synapse onto the compartment at this port is gone.
+  void unregister_plastic_synapse( size_t port );
 
   //! Have every error of the compartment at this port kept for a synapse that steps over them.
   void register_stepping_synapse( size_t port, const std::string& synapse );
@@ -211,15 +221,22 @@ protected:
   //! Called when the neuron has returned to rest.
   void deliver_waiting_events();
 
+  //! Whether the cell was frozen when the run began.
+  bool
+  is_asleep() const
+  {
+    return is_asleep_;
+  }
+
   /**
    * Begin the step that begins at time now (steps); true if the neuron has to return to rest.
    *
-   * Throws if the network diverges.
+   * Throws if the run has to stop.
    */
   bool
   begin_step( const long now )
   {
-    Divergence::get().check( now );
+    EmergencyStop::get().check( now );
     now_ = now;
     return clock_.begin_step( now ) and begin_trial_from_rest_();
   }
@@ -250,13 +267,13 @@ protected:
                                                                          : SignalBuffer::none;
   }
 
-  //! Keep the error of the compartment at this port, at the end of the step; 0 outside of its learning windows.
+  //! Keep the error of the compartment at this port, at the end of the step; 0 outside of its learning windows and asleep.
   void
   archive_error( const size_t port, const double error )
   {
     Compartment& c = compartments_[ port ];
     const bool learns = port == APICAL_PORT ? clock_.apical_learns( now_ ) : clock_.basal_learns( now_ );
-    const double gated = learns ? error : 0.0;
+    const double gated = learns and not is_asleep_ ? error : 0.0;
     if ( c.archive.ready() )
     {
       c.archive.archive( gated );
@@ -295,13 +312,13 @@ protected:
   void
   send_spikes( const long n, const long lag )
   {
-    if ( n > 0 )
+    if ( n > 0 and not is_asleep_ )
     {
       send_spikes_( n, lag );
     }
   }
 
-  //! Send the signals of this step; lag and to as in update().
+  //! Send the signals of this step, or that there are none; lag and to as in update().
   void send_signals( long lag, long to, double V_prospective, double rate );
 
   bool is_recorded_ = false;  //!< whether a population has a device, such as a spike_recorder, to send its spikes to
@@ -309,6 +326,11 @@ protected:
 private:
   //! No membrane reaches 1 V; a potential beyond it means that the network diverges (mV).
   static constexpr double max_potential_ = 1000.0;
+
+  //! Most spikes of a step. Those of a neuron take 16 bytes each on their way; those of a population are one event, whose number the model
+  //! draws as an int: it may be twice that.
+  static constexpr long max_spikes_of_neuron_ = 1'000'000;
+  static constexpr long max_spikes_of_population_ = 1'000'000'000;
 
   static constexpr size_t cache_line_ = 64;
 
@@ -350,9 +372,14 @@ private:
 
   bool begin_trial_from_rest_();
   void notice_lost_signals_( long now );
+  void notice_time_set_back_( long now );
+  void set_clock_( long now );
+  void forget_readout_();
   void add_to_readout_( const Potentials& );
   void report_divergence_( double V ) const;
+  [[gnu::cold]] void report_exhaustion_() const;
 
+  bool is_asleep_ = false;                                    //!< whether the cell was frozen when the run began
   double steps_per_tic_ = 0.0;                                //!< inverse of NEST's tics per step
   long last_reset_ = 0;                                       //!< time of the last reset (steps)
   long next_reset_ = std::numeric_limits< long >::max();      //!< time of the next one (steps)
@@ -365,10 +392,10 @@ private:
   Potentials readout_sums_{};                                      //!< over the present read-out window (mV)
   long readout_steps_ = 0;                                         //!< steps in it so far
   std::array< std::vector< double >, NUM_COMPARTMENTS > readout_;  //!< means of the trials (mV)
-  long now_ = 0;                                                   //!< time at which the present step begins (steps)
-  std::vector< std::function< void() > > waiting_;                 //!< deliver the events that wait for it
-  std::pair< size_t, size_t > network_;                            //!< numbers of nodes and connections in the last run
-  long lost_until_ = 0;  //!< time up to which NEST has lost all signals (steps)
+  long now_ = -1;                                   //!< time at which the present or last step begins (steps)
+  std::vector< std::function< void() > > waiting_;  //!< deliver the events that wait for it
+  std::pair< size_t, size_t > network_;             //!< numbers of nodes and connections in the last run
+  long lost_until_ = 0;                             //!< time up to which NEST has lost all signals (steps)
 };
 
 }  // namespace nest

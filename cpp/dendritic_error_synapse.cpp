@@ -68,13 +68,9 @@ DendriticErrorCommonProperties< n_traces >::set_status( const Dictionary& d, Con
     throw BadProperty( String::compose(
       "Wmin must not exceed Wmax, got %1 and %2 mV ms (%3)", changed.Wmin, changed.Wmax, cm.get_name() ) );
   }
-  if ( n_traces > 1
-    and not( changed.tau_m > 0.0 and std::isfinite( changed.tau_m ) and changed.tau_m != changed.tau_s ) )
+  if ( not( changed.tau_m > 0.0 and std::isfinite( changed.tau_m ) ) )
   {
-    throw BadProperty( String::compose( "tau_m must be positive and differ from tau_s = %1 ms, got %2 ms (%3)",
-      changed.tau_s,
-      changed.tau_m,
-      cm.get_name() ) );
+    throw BadProperty( String::compose( "tau_m must be positive, got %1 ms (%2)", changed.tau_m, cm.get_name() ) );
   }
   const bool changes_rule =
     changed.eta != eta or changed.tau_s != tau_s or changed.tau_m != tau_m or changed.tau_Delta != tau_Delta;
@@ -99,6 +95,10 @@ template < size_t n_traces >
 void
 DendriticErrorCommonProperties< n_traces >::check_weight( const double weight, const std::string& synapse ) const
 {
+  if ( not std::isfinite( weight ) )
+  {
+    throw BadProperty( String::compose( "the weight must be a finite number, got %1 (%2)", weight, synapse ) );
+  }
   if ( not( Wmin <= weight and weight <= Wmax ) )
   {
     throw BadProperty( String::compose(

@@ -8,6 +8,7 @@
 #define PYRAMIDAL_DENDRITIC_ERROR_SYNAPSE_H
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -62,7 +63,7 @@ dendritic_error_psp_synapse is the same with a trace that has the course of a po
    s^*_j(t) = \frac{\tau_m}{\tau_m - \tau_s} \sum_k \left[ e^{-(t - t_j^k) / \tau_m} - e^{-(t - t_j^k) / \tau_s} \right],
 
 for dendrites with synaptic currents (tau_syn_basal, tau_syn_apical of pyramidal_neuron). The smaller tau_s, the more it is
-dendritic_error_synapse with tau_s = tau_m.
+dendritic_error_synapse with tau_s = tau_m. For tau_m = tau_s it is the limit, an alpha function, to within 1e-9.
 
 Parameters
 ++++++++++
@@ -72,7 +73,7 @@ Common to all synapses of a model (SetDefaults, CopyModel):
 ========= ========= ======== =====================================================================================
  eta       0         1/ms     Learning rate, per unit of error and trace, in weight units
  tau_s     1.0       ms       Time constant of the presynaptic trace; of its rise in dendritic_error_psp_synapse
- tau_m     10.0      ms       Time constant of the decay of the trace, other than tau_s; dendritic_error_psp_synapse
+ tau_m     10.0      ms       Time constant of the decay of the trace; dendritic_error_psp_synapse
  tau_Delta 1.0       ms       Time constant of the filter; 0: none
  Wmin      -inf      mV ms    Smallest weight
  Wmax      inf       mV ms    Largest weight
@@ -121,13 +122,24 @@ public:
   std::vector< double >
   trace_time_constants() const
   {
-    return n_traces == 1 ? std::vector{ tau_s } : std::vector{ tau_m, tau_s };
+    if ( n_traces == 1 )
+    {
+      return { tau_s };
+    }
+    const double d = replaced_half_difference_();
+    return d == 0.0 ? std::vector{ tau_m, tau_s }
+                    : std::vector{ 1.0 / ( mean_decay_() - d ), 1.0 / ( mean_decay_() + d ) };
   }
 
   PlasticityRule
   rule() const
   {
-    const double norm = n_traces == 2 ? tau_m / ( tau_m - tau_s ) : 1.0;
+    double norm = 1.0;
+    if ( n_traces == 2 )
+    {
+      const double d = replaced_half_difference_();
+      norm = d == 0.0 ? tau_m / ( tau_m - tau_s ) : 1.0 / ( 2.0 * d * tau_s );
+    }
     return { eta * norm * Time::get_resolution().get_ms(), Wmin, Wmax };
   }
 
@@ -135,6 +147,26 @@ public:
   void check_weight( double weight, const std::string& synapse ) const;
 
 private:
+  // A trace that rises is ( exp( -( m - d ) t ) - exp( -( m + d ) t ) ) / ( 2 d tau_s ) = t exp( -m t ) / tau_s ( 1 + ( d t )^2 / 6 + ... ),
+  // m and d being the mean and half the difference of 1/tau_s and 1/tau_m. Where d is so small that the difference would lose digits,
+  // it is made d = 1e-5 m: both the rounding, 1e-16 m/d, and what the trace changes, ( d/m )^2 after averaging, stay below 1e-10.
+
+  //! m (1/ms)
+  double
+  mean_decay_() const
+  {
+    return 0.5 * ( 1.0 / tau_s + 1.0 / tau_m );
+  }
+
+  //! What takes the place of d, or 0 if it stays what it is (1/ms)
+  double
+  replaced_half_difference_() const
+  {
+    const double d = 0.5 * ( 1.0 / tau_s - 1.0 / tau_m );
+    const double least = 1e-5 * mean_decay_();
+    return std::abs( d ) < least ? std::copysign( least, d ) : 0.0;
+  }
+
   double eta = 0.0;                                          //!< learning rate (weight units per error, trace and ms)
   double tau_s = n_traces > 0 ? 1.0 : 0.0;                   //!< of the presynaptic trace, or of its rise (ms)
   double tau_m = 10.0;                                       //!< of the decay of a trace that rises (ms)
@@ -227,6 +259,7 @@ public:
         archive->leave( i, index_() );
       }
     }
+    node_()->unregister_plastic_synapse( get_rport() );
     ConnectionBase::disable();
   }
 
@@ -265,6 +298,7 @@ private:
     return static_cast< long >( target_.spare() << 32 | index_low_ );
   }
 
+  //! The archive keeps indices within 48 bits.
   void
   set_index_( const long k )
   {

@@ -60,6 +60,20 @@ public:
     return n_traces_ > 0;
   }
 
+  //! Whether the next reset could lead to indices that synapses cannot keep.
+  bool
+  is_exhausted() const
+  {
+    return now_ + present_.offset > max_index_;
+  }
+
+  //! Time of the last archived error (steps).
+  long
+  now() const
+  {
+    return now_;
+  }
+
   //! Begin to archive after time now (steps), for spikes that are less than reach steps old, delay included, when they are delivered.
   void
   start( const std::vector< std::shared_ptr< const ArchiveTables > >& tables,
@@ -297,6 +311,9 @@ private:
       }
     }
   }
+
+  // Synapses keep 48 bits. A reset adds at most 2^46 steps of silence, so half of that may be reached before the last one.
+  static constexpr long max_index_ = 1L << 47;
 
   // what a spike needs lies together, so that it has few cache lines to touch
   Segment present_{};                         //!< since the last reset

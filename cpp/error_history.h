@@ -32,6 +32,18 @@ public:
     ++readers_;
   }
 
+  //! A synapse that has seen the errors up to time t (steps) is gone.
+  void
+  remove_reader( const long t )
+  {
+    --readers_;
+    for ( long k = first_; k <= std::min( t, last_() ); ++k )
+    {
+      --errors_[ k - first_ ].reads;
+    }
+    drop_();
+  }
+
   bool
   wanted() const
   {
@@ -96,11 +108,24 @@ private:
   void
   release_( const long t0, const long t1 )
   {
-    const long last = first_ + static_cast< long >( errors_.size() ) - 1;
-    for ( long t = std::max( t0 + 1, first_ ); t <= std::min( t1, last ); ++t )
+    for ( long t = std::max( t0 + 1, first_ ); t <= std::min( t1, last_() ); ++t )
     {
       ++errors_[ t - first_ ].reads;
     }
+    drop_();
+  }
+
+  //! Time of the latest error (steps).
+  long
+  last_() const
+  {
+    return first_ + static_cast< long >( errors_.size() ) - 1;
+  }
+
+  //! Drop what all have read.
+  void
+  drop_()
+  {
     while ( not errors_.empty() and errors_.front().reads >= readers_ )
     {
       errors_.pop_front();

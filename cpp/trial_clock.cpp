@@ -31,13 +31,16 @@ read_time( const Dictionary& d, const std::string& model, const std::string& key
   }
   const double h = Time::get_resolution().get_ms();
   const double exact = ms / h;
-  // 1e-6 of a step: a decimal number of ms is a binary fraction only to within rounding
-  if ( not( ms >= 0.0 ) or ( std::isfinite( exact ) and std::abs( exact - std::round( exact ) ) > 1e-6 ) )
+  // A decimal number of ms is a binary fraction only to within rounding: that of ms, of h and of their ratio, or, for few steps, 1e-6.
+  const double rounding = std::max( 1e-6, 2.0 * std::numeric_limits< double >::epsilon() * exact );
+  // As many steps as a double can count; NEST's clock ends before.
+  const bool is_countable = exact <= std::ldexp( 1.0, std::numeric_limits< double >::digits );
+  if ( not( ms >= 0.0 ) or ( is_countable and std::abs( exact - std::round( exact ) ) > rounding ) )
   {
     throw BadProperty( String::compose(
       "%1: %2 must be a multiple of the resolution, %3 ms, and not negative, got %4 ms", model, key, h, ms ) );
   }
-  steps = std::isfinite( exact ) ? std::lround( exact ) : never;
+  steps = is_countable ? std::lround( exact ) : never;
 }
 
 //! Of TrialClock::Windows, from 1 on.
@@ -87,7 +90,7 @@ TrialClock::get_status( Dictionary& d ) const
   d[ "readout_stop" ] = milliseconds( readout_.stop, never_ );
 }
 
-void
+bool
 TrialClock::set_status( const Dictionary& d, const std::string& model )
 {
   TrialClock changed = *this;
@@ -113,7 +116,24 @@ TrialClock::set_status( const Dictionary& d, const std::string& model )
       milliseconds( changed.readout_.stop, never_ ),
       milliseconds( changed.period_, never_ ) ) );
   }
+  const std::pair< const char*, Window > windows[] = { { "learning", changed.learning_window_ },
+    { "free_learning", changed.free_learning_window_ },
+    { "readout", changed.readout_ } };
+  for ( const auto& [ name, window ] : windows )
+  {
+    if ( window.start > window.stop )
+    {
+      throw BadProperty(
+        String::compose( "%1: %2_start must not exceed %2_stop, got %3 ms and %4 ms; set both in one call",
+          model,
+          name,
+          milliseconds( window.start, never_ ),
+          milliseconds( window.stop, never_ ) ) );
+    }
+  }
+  const bool moves_readout = changed.start_ != start_ or changed.period_ != period_ or changed.readout_ != readout_;
   *this = changed;
+  return moves_readout;
 }
 
 void
@@ -134,7 +154,7 @@ TrialClock::set_time( const long now )
   {
     trial_ = ( now - start_ - 1 ) / period_;  // a trial that begins now has not begun yet
     onset_ = start_ + trial_ * period_;
-    next_onset_ = onset_ + period_;
+    next_onset_ = onset_after_( onset_ );
   }
 }
 

@@ -37,8 +37,12 @@ public:
 
   void get_status( Dictionary& d ) const;
 
-  //! Throws BadProperty, and changes nothing, if a time is negative or no multiple of the resolution.
-  void set_status( const Dictionary& d, const std::string& model );
+  /**
+   * Throws BadProperty, and changes nothing, if a time is negative or no multiple of the resolution, or if a window ends before it begins.
+   *
+   * Returns whether a read-out that has begun would mix two windows.
+   */
+  bool set_status( const Dictionary& d, const std::string& model );
 
   //! Set the clock so that the next step is the one that begins at time now (steps).
   void set_time( long now );
@@ -50,7 +54,7 @@ public:
     if ( now == next_onset_ )
     {
       onset_ = now;
-      next_onset_ = period_ > 0 ? now + period_ : never_;
+      next_onset_ = onset_after_( now );
       ++trial_;
       return reset_;
     }
@@ -118,12 +122,21 @@ private:
     long start;
     long stop;
 
+    bool operator==( const Window& ) const = default;
+
     bool
     contains( const long phase ) const
     {
       return start <= phase and phase < stop;
     }
   };
+
+  //! Onset of the trial that follows the one with this onset (steps).
+  long
+  onset_after_( const long onset ) const
+  {
+    return 0 < period_ and period_ <= never_ - onset ? onset + period_ : never_;
+  }
 
   bool
   learns_( const long now, const Windows windows ) const

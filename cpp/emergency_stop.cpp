@@ -1,10 +1,10 @@
 /*
- *  divergence.cpp
+ *  emergency_stop.cpp
  *
  *  SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#include "divergence.h"
+#include "emergency_stop.h"
 
 #include <algorithm>
 #include <tuple>
@@ -27,7 +27,7 @@ every_thread_can_stop()
   {
     const SparseNodeArray& nodes = kernel().node_manager.get_local_nodes( tid );
     const auto can_throw = []( const auto& entry )
-    { return dynamic_cast< DendriticErrorArchivingNode* >( entry.get_node() ) and not entry.get_node()->is_frozen(); };
+    { return dynamic_cast< DendriticErrorArchivingNode* >( entry.get_node() ) != nullptr; };
     if ( std::none_of( nodes.begin(), nodes.end(), can_throw ) )
     {
       return false;
@@ -38,10 +38,10 @@ every_thread_can_stop()
 
 }  // namespace
 
-Divergence Divergence::instance_;
+EmergencyStop EmergencyStop::instance_;
 
 void
-Divergence::report( const long now, const size_t node_id, const std::string& message )
+EmergencyStop::report( const long now, const size_t node_id, const std::string& message )
 {
   const std::lock_guard< std::mutex > lock( mutex_ );
   if ( std::tie( now, node_id ) < std::tie( time_, node_id_ ) )
@@ -61,7 +61,7 @@ Divergence::report( const long now, const size_t node_id, const std::string& mes
 }
 
 void
-Divergence::begin_run()
+EmergencyStop::begin_run()
 {
   const std::lock_guard< std::mutex > lock( mutex_ );
   if ( not kernel().simulation_manager.has_been_simulated() )
@@ -75,7 +75,7 @@ Divergence::begin_run()
 }
 
 void
-Divergence::throw_() const
+EmergencyStop::throw_() const
 {
   throw KernelException( message_ );
 }

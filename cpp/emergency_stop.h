@@ -1,11 +1,11 @@
 /*
- *  divergence.h
+ *  emergency_stop.h
  *
  *  SPDX-License-Identifier: GPL-2.0-or-later
  */
 
-#ifndef PYRAMIDAL_DIVERGENCE_H
-#define PYRAMIDAL_DIVERGENCE_H
+#ifndef PYRAMIDAL_EMERGENCY_STOP_H
+#define PYRAMIDAL_EMERGENCY_STOP_H
 
 #include <atomic>
 #include <limits>
@@ -16,22 +16,22 @@ namespace nest
 {
 
 /**
- * Stops a run in which a potential becomes absurd.
+ * Stops a run that cannot go on: a potential becomes absurd, or a count would no longer fit where it is kept.
  *
  * An exception that only one thread throws would leave the other threads waiting for it at the end of the slice, for ever. So with
  * several threads the first cell of each throws when the next slice begins, or the next run.
  */
-class Divergence
+class EmergencyStop
 {
 public:
   //! The one of all threads.
-  static Divergence&
+  static EmergencyStop&
   get()
   {
     return instance_;
   }
 
-  //! A cell diverges in the step that begins at time now (steps). Throws at once if there is one thread.
+  //! A cell cannot go on after the step that begins at time now (steps). Throws at once if there is one thread.
   void report( long now, size_t node_id, const std::string& message );
 
   //! Throw if the run has to stop before the step that begins at time now (steps).
@@ -52,7 +52,7 @@ private:
 
   [[noreturn]] void throw_() const;
 
-  static Divergence instance_;
+  static EmergencyStop instance_;
 
   std::atomic< long > stop_ = never_;  //!< time at which all threads throw (steps)
   std::mutex mutex_;                   //!< guards the following
