@@ -3,8 +3,8 @@
 
 Usage: python tests/mutations.py [TEXT...]
 
-With TEXT, only faults whose file or reason contains one. The sources are copied to a folder of their own, and built there once more after
-every fault in C++ or NESTML; the Python that runs this needs NEST, the tests' packages, nestml and cmake.
+With TEXT, only faults whose file or reason contains one. The sources are copied to a folder of their own, and built there once more for
+every fault in C++ or NESTML. Python needs NEST, nestml and what the tests need; cmake is the one on the path.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Fault:
         """The file with the fault in it; raises ValueError if its place is not found exactly once."""
         text = (root / self.file).read_text(encoding="utf-8")
         if text.count(self.old) != 1:
-            raise ValueError(f"{self.file} has {text.count(self.old)} times what stands once: {self.old!r} ({self.why})")
+            raise ValueError(
+                f"{self.file} has {text.count(self.old)} times what stands once: {self.old!r} ({self.why})"
+            )
         return text.replace(self.old, self.new)
 
 
@@ -71,10 +73,14 @@ class Copy:
         for name in COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.png", "data.bin"))
+                shutil.copytree(
+                    source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.png", "data.bin")
+                )
             else:
                 shutil.copy(source, folder / name)
-        self._run(["cmake", "-S", ".", "-B", "build", f"-DPython_EXECUTABLE={sys.executable}", "-DCMAKE_BUILD_TYPE=Quick"])
+        self._run(
+            ["cmake", "-S", ".", "-B", "build", f"-DPython_EXECUTABLE={sys.executable}", "-DCMAKE_BUILD_TYPE=Quick"]
+        )
         self.build()
 
     def build(self) -> None:
@@ -95,7 +101,18 @@ class Copy:
 
     def test(self, arguments: str) -> int:
         """Status of pytest, negative if it was killed by a signal or did not end."""
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *arguments.split()]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not slow",
+            *arguments.split(),
+        ]
         environment = os.environ | {"PYRAMIDAL_MODULE": str(self._folder / "build" / "pyramidalmodule.so")}
         try:
             done = subprocess.run(

@@ -48,7 +48,7 @@ class Trend:
 
 
 class Watch:
-    """Memory (kB) and processor time (s) of this process after every piece of a run; a neighbour takes wall time, not processor time."""
+    """Memory (kB) and processor time (s) of this process after every piece of a run; a neighbour takes wall time only."""
 
     def __init__(self):
         self.memory, self.seconds = [], []
