@@ -3,7 +3,7 @@
 
 Usage: python tests/mutations.py [TEXT...]
 
-With TEXT, only faults whose file or reason contains one. The sources are copied to a folder of their own, and built there once more for
+With TEXT, only faults whose file or reason contains one. The sources are copied to a folder of their own, and built there again for
 every fault in C++ or NESTML. Python needs NEST, nestml and what the tests need; cmake is the one on the path.
 """
 
