@@ -153,11 +153,14 @@ public:
     return t > present_.start;
   }
 
-  //! Have the processor fetch the epoch of index k.
+  //! Have the processor fetch the epoch of index k, if there is an archive (the synapse that asks may be a disconnected one).
   void
   prefetch( const long k ) const
   {
-    kernels_[ 0 ].sums1.prefetch( kernels_[ 0 ].tables->sum1, k );
+    if ( const ArchiveTables* const tables = kernels_[ 0 ].tables )
+    {
+      kernels_[ 0 ].sums1.prefetch( tables->sum1, k );
+    }
   }
 
   //! Position with this index, of a spike that arrived less than reach steps ago.

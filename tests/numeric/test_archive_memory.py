@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a cell keeps for its plastic synapses does not grow with time, however long presynaptic cells are silent."""
 
+import resource
+
 import numpy as np
 import pytest
+from kernel_setup import fresh_kernel
 
 H = 0.5  # ms, resolution: coarse, for long runs
 DELAY = 7.5  # ms
@@ -107,3 +110,81 @@ def test_disconnected_synapses(plastic):
     assert weights[0][1] != weights[0][0]
     # rounding of running sums over e^2, relative to the change of the weight
     assert np.diff(weights[0]) == pytest.approx(np.diff(weights[1]), rel=1e-9, abs=0)
+
+
+def learned(nest, cell, tau_s, tau_Delta, spike_times, duration):
+    """Weight after the duration (ms) of a synapse with these spikes (ms), and the errors of all steps but the last ones."""
+    nest.CopyModel(
+        "dendritic_error_synapse", "plastic", {"eta": 1e-3, "tau_s": tau_s, "tau_Delta": tau_Delta, "weight": 0.0}
+    )
+    synapse = connect(nest, cell, spike_times, 2)
+    recorder = nest.Create("multimeter", params={"interval": H, "record_from": ["error_basal"]})
+    nest.Connect(recorder, cell)
+    nest.Simulate(duration)
+    weight = synapse.weight
+    nest.Simulate(10.0)
+    return weight, recorder.events["error_basal"][: round(duration / H)]
+
+
+@pytest.mark.parametrize(
+    ("tau_s", "tau_Delta"),
+    [
+        (5.0, 1e8),
+        (5.0, 1e9),
+        (1e8, 5.0),
+        (1e9, 5.0),
+        (1e9, 1e9),
+        (1e9, 0.0),
+        (1e200, 5.0),
+        (5.0, 1e300),
+        (1e300, 1e300),
+    ],
+)
+def test_long_time_constants(nest, tau_s, tau_Delta):
+    """As exact as short ones, at once, and in as little memory."""
+    nest.resolution = H
+    cell = nest.Create("pyramidal_neuron", params={"psi": 10.0, "I_e": 0.1})
+    spikes = np.array([20.0, 30.0, 45.0])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    weight, errors = learned(nest, cell, tau_s, tau_Delta, list(spikes - H), 100.0)
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
+    )  # kB; a table of every 256th step has 2 GB
+    k = np.arange(1, errors.size + 1)
+    last = errors.size - round(DELAY / H)
+    age = H * (k[:, np.newaxis] - spikes / H + round(DELAY / H))
+    trace = np.sum(np.where(age > 0, np.exp(-np.maximum(age, 0) / tau_s), 0.0), axis=1)
+    pending = np.exp(-H * np.maximum(last - k, 0) / tau_Delta) if tau_Delta else np.zeros(k.size)
+    product = (1e-3 * H * errors * trace)[:last]
+    # rounding of sums that are subtracted from each other: relative to what would be learned without the filter
+    assert weight == pytest.approx(
+        np.sum(product * -np.expm1(np.log(np.maximum(pending[:last], 1e-300)))), abs=1e-12 * np.abs(product).sum()
+    )
+
+
+def test_many_resets_with_time_constants_that_nearly_agree(nest):
+    """What a reset takes of the 48 bits of an index does not depend on how nearly they agree, nor does what is learned."""
+    n_trials = 2**18 + 5000  # jumps of 2^30 steps would be more than 48 bits by then
+    weights = []
+    for tau_s, tau_Delta in ((0.3, 0.3), (0.3, 3 * 0.1), (3 * 0.1, 0.3)):
+        fresh_kernel(nest, resolution=H)
+        cell = nest.Create("pyramidal_neuron", params={"I_e": 0.1, "trial_duration": 4 * H, "trial_reset": True})
+        source = nest.Create("stimulus_population", params={"psi": 2.0, "stimulus_values": [1.0]})
+        rule = {"eta": 1e-9, "tau_s": tau_s, "tau_Delta": tau_Delta, "weight": 0.0}
+        nest.CopyModel("dendritic_error_synapse", "plastic", rule)
+        nest.Connect(source, cell, syn_spec={"synapse_model": "plastic", "delay": H, "receptor_type": 2})
+        nest.Simulate(4 * H * n_trials)
+        weights.append(nest.GetConnections(synapse_model="plastic").weight)
+        assert cell.archive_bytes < 20_000
+    assert weights[0] > 1e-5
+    # the rules agree to rounding; that of half a million spikes, each 1e-16 of the weight, adds up at random, if at all
+    assert weights[1:] == pytest.approx([weights[0]] * 2, rel=1e-9)
+
+
+def test_more_resets_than_an_index_holds(nest):
+    """A filter of 1e12 ms, that is silent for 4.5e14 steps of 0.1 ms after each reset: a sentence, and no wrong index."""
+    cell = nest.Create("pyramidal_neuron", params={"I_e": 0.1, "trial_duration": 1.0, "trial_reset": True})
+    nest.CopyModel("dendritic_error_synapse", "plastic", {"eta": 1e-6, "tau_Delta": 1e12})
+    connect(nest, cell, [0.5 * k for k in range(1, 100)], 2)
+    with pytest.raises(nest.NESTError, match="has been reset so often that its plastic synapses cannot count on"):
+        nest.Simulate(100.0)

@@ -157,10 +157,49 @@ def test_weight_out_of_bounds(nest):
     assert nest.num_connections == 0
     nest.Connect(pre, cell, syn_spec={"synapse_model": "bounded", "receptor_type": 2, "weight": 0.25})
     connection = nest.GetConnections(synapse_model="bounded")
-    for weight in (-3.0, float("nan")):
-        with pytest.raises(nest.NESTError, match=message.format(f"{weight:g}")):
-            connection.weight = weight
+    with pytest.raises(nest.NESTError, match=message.format("-3")):
+        connection.weight = -3.0
     assert connection.weight == 0.25
+
+
+@pytest.mark.parametrize("model", [*PLASTIC, "dendritic_error_psp_synapse", "dendritic_error_rate_synapse"])
+def test_weight_that_is_no_finite_number(nest, model):
+    rates = model == "dendritic_error_rate_synapse"
+    cell = nest.Create("pyramidal_neuron")
+    pre = nest.Create("stimulus_neuron" if rates else "parrot_neuron")
+    syn_spec = {"synapse_model": model, "receptor_type": 2}
+    nest.Connect(pre, cell, syn_spec=syn_spec)
+    connection = nest.GetConnections(synapse_model=model)
+    for weight in (float("inf"), float("-inf"), float("nan")):
+        with pytest.raises(nest.NESTError, match="the weight must be a finite number"):
+            connection.weight = weight
+        with pytest.raises(nest.NESTError, match="the weight must be a finite number"):
+            nest.SetDefaults(model, {"weight": weight})
+    assert connection.weight == 1.0
+
+
+def test_time_constants_after_all_synapses_are_gone(nest):
+    """A dendrite whose plastic synapses were disconnected, learned ones too, takes others."""
+    cell, pre = nest.Create("pyramidal_neuron", params={"I_e": 0.1}), nest.Create("stimulus_neuron", 2)
+    for tau_s in (1.0, 2.0, 5.0):
+        name = f"plastic_{tau_s}"
+        nest.CopyModel("dendritic_error_synapse", name, {"eta": 1e-8, "tau_s": tau_s, "weight": 0.01})
+        nest.Connect(pre, cell, syn_spec={"synapse_model": name, "receptor_type": 2})
+        pre.stimulus_values = [1.0]
+        nest.Simulate(20.0)
+        pre.stimulus_values = []  # NEST crashes if a spike is under way when the last synapse of a model goes (docs/upstream.md)
+        nest.Simulate(5.0)
+        synapses = nest.GetConnections(synapse_model=name)
+        assert np.all(np.array(synapses.weight) > 0.01)
+        nest.Disconnect(synapses[0])
+        nest.CopyModel("dendritic_error_synapse", f"other_{tau_s}", {"tau_s": 9.0})
+        with pytest.raises(
+            nest.NESTError, match=f"there are synapses with tau_s = {tau_s:g} and tau_Delta = 1 ms, got"
+        ):
+            nest.Connect(pre, cell, syn_spec={"synapse_model": f"other_{tau_s}", "receptor_type": 2})
+        nest.Disconnect(synapses[1])
+    nest.Simulate(20.0)
+    assert cell.archive_bytes == 0
 
 
 @pytest.mark.parametrize("threads", [1, 2])

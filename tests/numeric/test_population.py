@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Populations: the spikes of a cell and step as one event, and nothing else different."""
 
+import math
+
 import numpy as np
 import pytest
 from kernel_setup import fresh_kernel
+from traces import Traces
 
 from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.spiking import SpikingMicrocircuit
@@ -143,10 +146,97 @@ def test_targets_that_do_not_understand_are_refused(nest):
         source = nest.Create(f"{kind}_population")
         with pytest.raises(nest.NESTError, match=f"{kind}_population sends all spikes of a step as one event"):
             nest.Connect(source, nest.Create("iaf_psc_exp"))
-    syn_spec = {"synapse_model": "dendritic_error_reference_synapse", "receptor_type": 2}
-    with pytest.raises(nest.NESTError, match="knows single spikes only"):
-        nest.Connect(source, nest.Create("pyramidal_neuron"), syn_spec=syn_spec)
     assert nest.num_connections == 0
+
+
+#: Synapses that carry the number of spikes of an event, and those that have nothing to do with spikes.
+CARRIERS = ["static_synapse", "static_synapse_hom_w", "dendritic_error_synapse", "dendritic_error_psp_synapse"]
+OF_SIGNALS = ["rate_connection_delayed", "sic_connection", "dendritic_error_rate_synapse"]
+
+
+def refusal(nest, kind, model):
+    """What is said when cells of this kind are to be connected by the model; None if they are."""
+    receptor = 4 if "rate_connection_delayed" in model else 2
+    source, target = nest.Create(f"pyramidal_{kind}"), nest.Create(f"pyramidal_{kind}")
+    before = nest.num_connections
+    try:
+        nest.Connect(source, target, syn_spec={"synapse_model": model, "receptor_type": receptor})
+    except nest.NESTError as error:
+        return str(error)
+    assert nest.num_connections == before + 1
+    return None
+
+
+def test_every_synapse_model_is_refused_but_those_that_carry_numbers(nest):
+    """All that NEST has, and copies of them; a model that a later NEST brings is refused until it is said to carry numbers."""
+    models = nest.synapse_models
+    assert len(models) > 60
+    for model in models:
+        nest.CopyModel(model, f"copy_of_{model}")
+        for name in (model, f"copy_of_{model}"):
+            of_neurons, of_populations = refusal(nest, "neuron", name), refusal(nest, "population", name)
+            if model.removesuffix("_lbl").removesuffix("_hpc") in CARRIERS + OF_SIGNALS:
+                assert (
+                    (of_neurons is None) == (of_populations is None) == (not model.endswith("_hpc"))
+                )  # they know no receptors
+            elif of_neurons is None:
+                assert f"which {name} does not understand: take static_synapse" in of_populations
+            else:
+                assert of_populations is not None
+
+
+@pytest.mark.parametrize("model", CARRIERS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_carriers_deliver_every_spike(nest, model, threads):
+    """The dendrite gets the sum of the weights of all spikes that the recorder counts."""
+    fresh_kernel(nest, threads=threads)
+    nest.SetDefaults(model, {"weight": 0.25})
+    source = nest.Create("stimulus_population", params={"psi": 500.0, "stimulus_values": [1.0]})
+    target = nest.Create("pyramidal_neuron", params={"gamma": 0.0, "tau_basal": 0.0})
+    nest.Connect(source, target, syn_spec={"synapse_model": model, "receptor_type": 2, "delay": 0.1})
+    recorder = nest.Create("spike_recorder")
+    nest.Connect(source, recorder)
+    traces = Traces(nest, target, ["V_basal"])
+    nest.Simulate(20.2)
+    counts = np.bincount(np.round(recorder.events["times"] / 0.1).astype(int), minlength=203)
+    # h V is the sum of the weights of a step; eta is 0, so that plastic ones stay as they are
+    arrived = 0.1 * traces["V_basal"][0] / 0.25
+    assert arrived[1:200] == pytest.approx(counts[1:200], rel=1e-12)
+    assert counts[1:200].min() > 20
+
+
+@pytest.mark.parametrize("kind", ["neuron", "population"])
+def test_nest_counts_the_spikes(nest, kind):
+    """local_spike_counter is the number of spikes, however they travel; with targets or without."""
+    cells = nest.Create(f"stimulus_{kind}", 3, {"psi": 100.0, "stimulus_values": [1.0]})
+    recorder = nest.Create("spike_recorder")
+    nest.Connect(cells, recorder)
+    nest.Connect(cells[0], nest.Create("pyramidal_neuron", 2, {"gamma": 0.0}), syn_spec={"receptor_type": 2})
+    nest.Simulate(50.0)
+    assert recorder.n_events > 10_000
+    assert nest.local_spike_counter == recorder.n_events
+
+
+def test_more_spikes_than_can_be_sent(nest):
+    """None are left out silently: a population sends up to 1e9 a step, a neuron up to 1e6, then the run stops with the reason."""
+    for kind, psi in (("neuron", 9e6), ("population", 9e9)):
+        fresh_kernel(nest)
+        cell = nest.Create(f"stimulus_{kind}", params={"psi": psi, "stimulus_values": [1.0]})
+        recorder = nest.Create("spike_recorder")
+        post = nest.Create("pyramidal_neuron", params={"gamma": 0.0, "tau_basal": 0.0})
+        nest.Connect(cell, post, syn_spec={"receptor_type": 2, "delay": 0.1, "weight": 1.0 / psi})
+        if kind == "neuron":
+            nest.Connect(cell, recorder)
+        nest.Simulate(0.3)
+        # h V = sum of weights: psi h spikes of 1 / psi, give or take five standard deviations of at least 9e5 spikes
+        assert 0.1 * post.V_basal == pytest.approx(0.1, rel=5 / math.sqrt(psi * 0.1))
+        cell.psi = 3 * psi
+        message = "lower psi" if kind == "population" else "lower psi, or take a population"
+        with pytest.raises(
+            nest.NESTError,
+            match=f"stimulus_{kind} 1 has more than 10{{6,9}} spikes in the step that ends at 0.4 ms.*{message}",
+        ):
+            nest.Simulate(0.3)
 
 
 def test_no_refractory_time(nest):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Trials inside the kernel: reset, stimuli, read-out, the clock, and divergence. No random number reaches a potential."""
 
+import math
 import re
 
 import numpy as np
@@ -163,6 +164,128 @@ def test_first_trial_in_the_future(nest):
     assert np.array_equal(V[start : 2 * start], V[:start])
     assert np.array_equal(V[start + PERIOD : start + PERIOD + 100], V[start : start + 100])
     assert len(cell.readout_V_soma) == 2
+
+
+def test_a_window_that_is_moved_begins_anew(nest):
+    """No mean over parts of two windows; a setting that leaves the window alone leaves the mean alone."""
+    trials = {"trial_duration": 40.0, "readout_start": 5.0, "readout_stop": 15.0}
+    cell = nest.Create("pyramidal_neuron", params=trials | {"gamma": 0.0, "I_e": 0.1})
+    traces = Traces(nest, cell, ["V_soma"])
+    nest.Simulate(10.0)
+    cell.set(learning=False, trial_reset=True, stimulus_duration=3.0)
+    nest.Simulate(40.0)
+    cell.readout_stop = 20.0
+    nest.Simulate(20.0)
+    V = traces["V_soma"][0]
+    expected = [V[50:150].mean(), V[500:600].mean()]
+    assert cell.readout_V_soma == pytest.approx(expected, rel=1e-12)  # rounding of a sum of a hundred potentials
+
+
+def test_clock_that_is_set_between_two_runs(nest):
+    """Within Prepare and Cleanup, too, new trials begin at once: stimulus, reset, read-out."""
+    trials = {"trial_duration": 30.0, "trial_reset": True, "readout_start": 10.0, "readout_stop": 30.0}
+    results = []
+    for prepared in (False, True):
+        fresh_kernel(nest)
+        run = nest.Run if prepared else nest.Simulate
+        source = nest.Create("stimulus_neuron", params={"stimulus_values": [1.0], "psi": 1.0, "trial_duration": 30.0})
+        cell = nest.Create("pyramidal_neuron", params={"gamma": 0.0})
+        connect(nest, source, cell, 2, 1, 1.0, "sic_connection")
+        traces = Traces(nest, cell, ["V_basal"])
+        if prepared:
+            nest.Prepare()
+        run(47.0)
+        cell.set(trial_start=47.0, **trials)
+        source.set(trial_start=47.0, stimulus_values=[2.0, 3.0])
+        run(60.0)
+        cell.trial_start = source.trial_start = 107.0
+        run(30.0)
+        if prepared:
+            nest.Cleanup()
+        V = traces["V_basal"][0]
+        results.append((V[:1360], np.array(cell.readout_V_basal)))
+    assert np.array_equal(results[0][0], results[1][0])
+    assert np.array_equal(results[0][1], results[1][1])
+    assert results[1][1] == pytest.approx([2.0], rel=1e-3)  # the dendrite has settled to exp(-10) of its 2 mV
+
+
+def test_times_beyond_any_run(nest):
+    """An infinite trial, and times that a double holds but no clock, are 'never'; nothing overflows."""
+    for never in (math.inf, 1e300):
+        cell = nest.Create("pyramidal_neuron", params={"trial_duration": never, "learning_stop": never, "I_e": 0.1})
+        other = nest.Create("pyramidal_neuron", params={"I_e": 0.1, "readout_start": 1.0, "readout_stop": never})
+        late = nest.Create("pyramidal_neuron", params={"trial_start": never, "trial_reset": True, "I_e": 0.1})
+        nest.Simulate(20.0)
+        assert cell.V_soma == other.V_soma == late.V_soma > 0.1
+        nest.ResetKernel()
+        fresh_kernel(nest)
+
+
+@pytest.mark.parametrize("steps", [2**33, 2**33 + 1, 10**12 + 7, 2**45 + 3])
+def test_long_times_are_multiples_within_their_rounding(nest, steps):
+    """Steps times 0.1 ms, to the nearest double, is accepted, and means that number of steps; half a step more is not."""
+    cell = nest.Create("pyramidal_neuron")
+    cell.trial_duration = steps * 0.1
+    assert cell.trial_duration == pytest.approx(steps * 0.1, rel=1e-15)
+    with pytest.raises(nest.NESTError, match="trial_duration must be a multiple of the resolution"):
+        cell.trial_duration = (steps + 0.5) * 0.1
+
+
+@pytest.mark.parametrize("window", ["learning", "free_learning", "readout"])
+def test_window_that_ends_before_it_begins(nest, window):
+    cell = nest.Create("pyramidal_neuron", params={f"{window}_stop": 20.0})
+    with pytest.raises(
+        nest.NESTError, match=f"{window}_start must not exceed {window}_stop, got 30 ms and 20 ms; set both"
+    ):
+        cell.set({f"{window}_start": 30.0})
+    assert cell.get(f"{window}_start") == 0.0
+    cell.set({f"{window}_start": 20.0})
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
+def test_infinite_stimulus(nest, value):
+    """Infinity is neither silence nor a stimulus."""
+    source = nest.Create("stimulus_neuron", params={"stimulus_values": [1.0, NAN]})
+    with pytest.raises(nest.NESTError, match="stimulus_values must be finite numbers, or NaN for a trial without"):
+        source.stimulus_values = [1.0, value]
+    assert np.array_equal(source.stimulus_values, [1.0, NAN], equal_nan=True)
+
+
+def test_time_that_is_set_back(nest):
+    """Without plastic synapses everything begins anew; with them there is a sentence, and nothing is lost."""
+    trials = {"trial_duration": 50.0, "trial_reset": True, "readout_start": 10.0, "readout_stop": 50.0}
+    cell = nest.Create("pyramidal_neuron", params=trials)
+    source = nest.Create("stimulus_neuron", params={"psi": 1.0, "stimulus_values": [1.0] * 20, "trial_duration": 50.0})
+    connect(nest, source, cell, 2, 1, 0.02)
+    connect(nest, source, cell, 2, 1, 1.0, "sic_connection")
+    nest.Simulate(250.0)
+    first = np.array(cell.readout_V_basal)
+    assert first[-1] == pytest.approx(1.0, rel=0.1)
+    nest.biological_time = 0.0
+    for each in (cell, source):
+        each.trial_start = 0.0
+    nest.Simulate(250.0)
+    assert np.array(cell.readout_V_basal) == pytest.approx(first, rel=0.1)  # other random numbers
+    assert len(cell.readout_V_basal) == 5
+
+
+@pytest.mark.parametrize(
+    "model", ["dendritic_error_synapse", "dendritic_error_reference_synapse", "dendritic_error_rate_synapse"]
+)
+def test_time_that_is_set_back_under_plastic_synapses(nest, model):
+    cell = nest.Create("pyramidal_neuron", params={"I_e": 0.1})
+    source = nest.Create("stimulus_neuron", params={"stimulus_values": [1.0]})
+    nest.CopyModel(model, "plastic", {"eta": 1e-6})
+    nest.Connect(source, cell, syn_spec={"synapse_model": "plastic", "receptor_type": 2})
+    nest.Simulate(50.0)
+    nest.biological_time = 0.0
+    learned = nest.GetConnections(synapse_model="plastic").weight
+    assert learned > 1.0
+    for _ in range(2):
+        with pytest.raises(
+            nest.NESTError, match="biological_time was set back, but the plastic synapses onto pyramidal_neuron 1"
+        ):
+            nest.Simulate(50.0)
 
 
 def test_next_batch_of_trials(nest):

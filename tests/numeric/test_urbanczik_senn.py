@@ -6,6 +6,7 @@ The network is that of experiments/urbanczik_senn, with its translation between 
 
 import importlib.util
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -125,12 +126,49 @@ def test_short_rise_is_the_trace_that_decays(nest):
     assert rising == pytest.approx(TAU_M / (TAU_M - short) * decaying, **EXACT)
 
 
-@pytest.mark.parametrize("where", ["SetDefaults", "CopyModel"])
-def test_equal_time_constants_are_refused(nest, where):
-    """The limit of tau_m = tau_s, t exp(-t / tau), is no sum of exponentials."""
-    model, rule = "dendritic_error_psp_synapse", {"tau_s": 10.0, "tau_m": 10.0}
-    with pytest.raises(nest.NESTErrors.BadProperty, match="tau_m must be positive and differ from tau_s = 10 ms"):
-        nest.SetDefaults(model, rule) if where == "SetDefaults" else nest.CopyModel(model, "equal", rule)
+def psp_trace(t, tau_m, tau_s):
+    """The trace at times t >= 0 (ms) after one spike, without cancellation: sinh(x) / x is even and smooth at 0."""
+    mean, difference = (1 / tau_s + 1 / tau_m) / 2, (1 / tau_s - 1 / tau_m) / 2
+    x = difference * t
+    small = np.abs(x) < 1e-3  # there the next term of the series, x^4 / 120, is less than rounding
+    ratio = np.where(small, 1 + x**2 / 6, np.sinh(x) / np.where(small, 1.0, x))
+    return t / tau_s * np.exp(-mean * t) * ratio
+
+
+@pytest.mark.parametrize(
+    ("tau_m", "tau_s"),
+    [
+        (3.0, 3.0),
+        (0.1 + 0.2, 0.3),
+        (math.nextafter(3.0, 4.0), 3.0),
+        (3.0, math.nextafter(3.0, 4.0)),
+        (1.1 * 3, 3.3),
+        *((3.0 * (1 + sign * 10.0**-n), 3.0) for n in (2, 3, 4, 4.6, 4.8, 5, 6, 8, 10, 12, 14) for sign in (-1, 1)),
+    ],
+)
+@pytest.mark.parametrize("tau_Delta", [0.0, 10.0])
+def test_time_constants_that_nearly_agree(nest, tau_m, tau_s, tau_Delta):
+    """The trace tends to an alpha function, t / tau exp(-t / tau), and every weight to what its closed form gives."""
+    n_steps, eta, spikes = 1000, 1e-3, np.array([200, 300, 450])
+    cell = nest.Create("pyramidal_neuron", params={"psi": 10.0, "I_e": 0.1, "gamma": 1.0})
+    generator = nest.Create("spike_generator", params={"spike_times": (spikes - 1) * H})
+    parrot = nest.Create("parrot_neuron")
+    nest.Connect(generator, parrot, syn_spec={"delay": H})
+    rule = {"eta": eta, "tau_s": tau_s, "tau_m": tau_m, "tau_Delta": tau_Delta, "weight": 0.0}
+    nest.CopyModel("dendritic_error_psp_synapse", "plastic", rule)
+    nest.Connect(parrot, cell, syn_spec={"synapse_model": "plastic", "receptor_type": 2, "delay": H})
+    traces = Traces(nest, cell, ["error_basal"])
+    nest.Simulate(n_steps * H)
+    weight = nest.GetConnections(synapse_model="plastic").weight
+    nest.Simulate(1.0)
+    k = np.arange(1, n_steps)  # with a delay of a step, the error of step k meets the trace of time k h
+    s = sum(psp_trace(np.maximum(k - (n - 1), 0) * H, tau_m, tau_s) for n in spikes)
+    pending = np.exp(-(k[-1] - k) * H / tau_Delta) if tau_Delta > 0 else 0.0
+    expected = eta * H * np.sum(traces["error_basal"][0][: k.size] * s * (1 - pending))
+    assert abs(expected) > 1e-3
+    # what is lost where the time constants are pulled apart, 1e-10 times the moments of the trace, and rounding: 1e5 times 1e-16
+    # for each of some ten sums
+    assert weight == pytest.approx(expected, rel=1e-9)
 
 
 def psp(nest, resolution, tau_m, tau_s, duration=60.0):
