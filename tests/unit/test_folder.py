@@ -102,6 +102,18 @@ def test_metrics_are_on_disk_at_once_and_survive_a_torn_line(tmp_path):
     assert folder.read_metrics() == records
 
 
+def test_records_of_tests_after_the_checkpoint_are_forgotten(tmp_path):
+    folder = RunFolder.create(tmp_path, SPEC)
+    records = [{"samples": samples} for samples in (0, 24, 48, 72)]
+    for record in records:
+        folder.append(folder.metrics, record)
+    assert folder.forget_metrics_after(48) == records[:3]
+    assert folder.read_metrics() == records[:3]
+    with pytest.raises(UserError, match="lacks the record of the test after 30 samples"):
+        folder.forget_metrics_after(30)
+    assert folder.read_metrics() == records[:3]
+
+
 def test_broken_metrics_are_said(tmp_path):
     folder = RunFolder.create(tmp_path, SPEC)
     folder.metrics.write_text("no json\n")
