@@ -84,7 +84,7 @@ class Copy:
         self.build()
 
     def build(self) -> None:
-        """Build what has changed; raises CalledProcessError if it cannot be compiled."""
+        """Build what has changed; ends the program if it cannot be compiled."""
         self._run(["cmake", "--build", "build"])
 
     def try_fault(self, fault: Fault) -> int:
@@ -116,14 +116,16 @@ class Copy:
         environment = os.environ | {"PYRAMIDAL_MODULE": str(self._folder / "build" / "pyramidalmodule.so")}
         try:
             done = subprocess.run(
-                command, cwd=self._folder, env=environment, stdout=subprocess.DEVNULL, timeout=LONGEST, check=False
+                command, cwd=self._folder, env=environment, capture_output=True, timeout=LONGEST, check=False
             )
         except subprocess.TimeoutExpired:
             return TEST_WAS_KILLED
         return done.returncode
 
     def _run(self, command: list[str]) -> None:
-        subprocess.run(command, cwd=self._folder, stdout=subprocess.DEVNULL, check=True)
+        done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
 
 
 def verdict(fault: Fault, status: int) -> str:

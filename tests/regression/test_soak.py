@@ -23,7 +23,7 @@ H = 0.1  # ms
 RULES = {
     "tau_s below tau_Delta": {"tau_s": 1.0, "tau_Delta": 30.0},
     "equal but for rounding": {"tau_s": 0.3, "tau_Delta": 3 * 0.1},
-    "a long filter": {"tau_s": 1.0, "tau_Delta": 1e6},
+    "a long filter": {"tau_s": 1.0, "tau_Delta": 1e4},  # of which a million resets take 3 % of an index
 }
 
 
