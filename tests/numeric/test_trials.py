@@ -304,6 +304,21 @@ def test_next_batch_of_trials(nest):
     assert np.array_equal(cell.readout_V_basal, first[::-1])
 
 
+@pytest.mark.parametrize("calls_off", [True, False])
+def test_a_spike_at_an_onset_is_lost_only_if_there_is_a_reset(nest, calls_off):
+    """It is under way when the onset is reached; only then is it known whether there will be a reset."""
+    cell = nest.Create("pyramidal_neuron", params={"trial_duration": 10.0, "trial_reset": True, "gamma": 0.0})
+    generator = nest.Create("spike_generator", params={"spike_times": [10.0]})
+    connect(nest, generator, cell, 2, 3, 1.0)
+    nest.Simulate(10.0)
+    if calls_off:
+        cell.trial_reset = False
+    nest.Simulate(1.0)
+    # 1 mV ms in a step of 0.1 ms, which moves a dendrite of 1 ms; it has arrived after 0.3 ms and decays for 0.7 ms
+    expected = 10.0 * (1.0 - np.exp(-0.1)) * np.exp(-0.7) if calls_off else 0.0
+    assert cell.V_basal == pytest.approx(expected, rel=1e-12)
+
+
 # ---- divergence ---------------------------------------------------------------------------------------------------------
 
 MESSAGE = (
