@@ -376,7 +376,6 @@ private:
   void report_divergence_( double V ) const;
   [[gnu::cold]] void report_exhaustion_() const;
 
-  bool is_asleep_ = false;                                    //!< whether the cell was frozen when the run began
   double steps_per_tic_ = 0.0;                                //!< inverse of NEST's tics per step
   long last_reset_ = 0;                                       //!< time of the last reset (steps)
   long next_reset_ = std::numeric_limits< long >::max();      //!< time of the next one (steps)
@@ -389,7 +388,8 @@ private:
   Potentials readout_sums_{};                                      //!< over the present read-out window (mV)
   long readout_steps_ = 0;                                         //!< steps in it so far
   std::array< std::vector< double >, NUM_COMPARTMENTS > readout_;  //!< means of the trials (mV)
-  long now_ = -1;                                   //!< time at which the present or last step begins (steps)
+  long now_ = -1;           //!< time at which the present or last step begins (steps)
+  bool is_asleep_ = false;  //!< whether the cell was frozen when the run began; beside now_, as every step needs both
   std::vector< std::function< void() > > waiting_;  //!< deliver the events that wait for it
   std::pair< size_t, size_t > network_;             //!< numbers of nodes and connections in the last run
   long lost_until_ = 0;                             //!< time up to which NEST has lost all signals (steps)

@@ -106,8 +106,30 @@ DendriticErrorCommonProperties< n_traces >::check_weight( const double weight, c
   }
 }
 
+template < size_t n_traces >
+void
+DendriticErrorSynapse< n_traces >::move_far_( ErrorArchive& archive,
+  const Position& p,
+  const double count,
+  const Rule& rule )
+{
+  const long k0 = index_();
+  state_.template advance< false >(
+    archive,
+    k0,
+    p,
+    count,
+    rule,
+    [ & ]( const size_t i ) { return archive.leave( i, k0, p.index ); },
+    [ & ]( const size_t i ) { return archive.enter( i, p.index, k0 ); } );
+  set_index_( p.index );
+}
+
 template class DendriticErrorCommonProperties< 0 >;
 template class DendriticErrorCommonProperties< 1 >;
 template class DendriticErrorCommonProperties< 2 >;
+
+template void DendriticErrorSynapse< 1 >::move_far_( ErrorArchive&, const Position&, double, const Rule& );
+template void DendriticErrorSynapse< 2 >::move_far_( ErrorArchive&, const Position&, double, const Rule& );
 
 }  // namespace nest

@@ -256,7 +256,7 @@ public:
     {
       for ( size_t i = 0; i < n_traces; ++i )
       {
-        archive->leave( i, index_() );
+        archive->leave( i, index_(), ErrorArchive::nowhere );
       }
     }
     node_()->unregister_plastic_synapse( get_rport() );
@@ -306,10 +306,13 @@ private:
     target_.set_spare( static_cast< uint64_t >( k ) >> 32 );
   }
 
-  //! Bring the state up to position p, and add spikes there.
+  //! Bring the state up to position p, and add spikes there, if the archive is not slow.
   void move_to_( ErrorArchive& archive, const Position& p, double count, const Rule& rule );
 
-  //! Spikes for which the state is not at hand: the first one ever, and those that are older than the state.
+  //! The same for any archive. It is compiled apart from deliver(), which more code in sight makes slower.
+  void move_far_( ErrorArchive& archive, const Position& p, double count, const Rule& rule );
+
+  //! Rare spikes: the first one ever, those after a long silence if time constants are very long, and those that are older than the state.
   void add_unusual_spikes_( ErrorArchive& archive, const Position& p, double count, const Rule& rule );
 
   uint32_t index_low_ = 0;  //!< lower half of the index; fills the padding of the base class
@@ -362,7 +365,7 @@ DendriticErrorSynapse< n_traces >::deliver( const Spikes& spikes )
   {
     state_.add_spikes( spikes.count, p, spikes.rule.eta_h );
   }
-  else if ( p.index > k0 and k0 > 0 )
+  else if ( p.index > k0 and k0 > 0 and not archive.is_slow() )
   {
     move_to_( archive, p, spikes.count, spikes.rule );
   }
@@ -387,14 +390,14 @@ DendriticErrorSynapse< n_traces >::move_to_( ErrorArchive& archive,
   const Rule& rule )
 {
   const long k0 = index_();
-  state_.advance(
+  state_.template advance< true >(
     archive,
     k0,
     p,
     count,
     rule,
-    [ & ]( const size_t i ) { return archive.leave( i, k0 ); },
-    [ & ]( const size_t i ) { return archive.enter( i, p.index ); } );
+    [ & ]( const size_t i ) { return archive.leave( i, k0, p.index ); },
+    [ & ]( const size_t i ) { return archive.enter( i, p.index, k0 ); } );
   set_index_( p.index );
 }
 
@@ -405,14 +408,20 @@ DendriticErrorSynapse< n_traces >::add_unusual_spikes_( ErrorArchive& archive,
   const double count,
   const Rule& rule )
 {
-  if ( index_() > 0 )
+  const long k0 = index_();
+  if ( k0 > 0 and p.index > k0 )
   {
-    state_.add_late_spikes( count, archive, p, archive.position< n_traces >( index_() ), rule );
+    move_far_( archive, p, count, rule );
+    return;
+  }
+  if ( k0 > 0 )
+  {
+    state_.add_late_spikes( count, archive, p, archive.position< n_traces >( k0 ), rule );
     return;
   }
   for ( size_t i = 0; i < n_traces; ++i )
   {
-    archive.enter( i, p.index );
+    archive.enter( i, p.index, ErrorArchive::nowhere );
   }
   set_index_( p.index );
   state_.add_spikes( count, p, rule.eta_h );
@@ -442,7 +451,7 @@ DendriticErrorSynapse< n_traces >::get_status( Dictionary& d ) const
       const ConnectorModel& cm =
         kernel().model_manager.get_connection_model( get_syn_id(), get_target( 0 )->get_thread() );
       const auto& cp = static_cast< const CommonPropertiesType& >( cm.get_common_properties() );
-      present.advance(
+      present.template advance< false >(
         *archive,
         k0,
         now,
@@ -487,7 +496,7 @@ DendriticErrorSynapse< n_traces >::set_status( const Dictionary& d, ConnectorMod
     const Position now = archive->present< n_traces >( get_delay_steps() );
     if ( now.index > index_() )
     {
-      move_to_( *archive, now, 0.0, cp.rule() );
+      move_far_( *archive, now, 0.0, cp.rule() );
     }
   }
   state_.set_weight( weight );
@@ -499,7 +508,7 @@ DendriticErrorSynapse< n_traces >::set_status( const Dictionary& d, ConnectorMod
  * What NEST does anew for each connection is done once.
  */
 template < typename ConnectionT >
-size_t
+[[gnu::flatten]] size_t
 deliver_to_all_targets( Connector< ConnectionT >& connector,
   BlockVector< ConnectionT >& connections,
   const size_t tid,

@@ -39,6 +39,9 @@ public:
   //! Most traces that a synapse may have.
   static constexpr size_t max_traces = 2;
 
+  //! An index in no epoch.
+  static constexpr long nowhere = -1;
+
   //! Running sums of both kernels at one step.
   struct Sums
   {
@@ -89,6 +92,8 @@ public:
       kernel.owner = tables[ i ];
       kernel.tables = tables[ i ].get();
       kernel.shift = std::min( kernel.tables->sum1.shift, kernel.tables->sum2.shift );
+      kernel.is_slow = not( kernel.tables->a.is_near() and kernel.tables->b.is_near() );
+      kernels_[ 0 ].is_slow = kernels_[ 0 ].is_slow or kernel.is_slow;
     }
     now_ = now;
     mask_ = std::bit_ceil( static_cast< size_t >( reach ) ) - 1;
@@ -144,6 +149,13 @@ public:
   {
     const long t = n - D;
     return at_< n_traces >( t, t > present_.start ? present_ : segment_of_( n ) );
+  }
+
+  //! Whether powers of a long silence are far ones (PowerTable).
+  bool
+  is_slow() const
+  {
+    return kernels_[ 0 ].is_slow;
   }
 
   //! Whether no reset has come after time t.
@@ -204,22 +216,28 @@ public:
     return { kernel.sums1.tail( tables.sum1, k ), tables.sum2.restarts ? kernel.sums2.tail( tables.sum2, k ) : 0.0 };
   }
 
-  //! A synapse has its last spike at k now; returns the tails there.
+  /**
+   * A synapse whose last spike was at k0, or that had none (nowhere), has it at k now; returns the tails there.
+   *
+   * In the longer epochs of S2 it often stays where it was; then both tails are left out, as they cancel each other.
+   */
   Sums
-  enter( const size_t trace, const long k )
+  enter( const size_t trace, const long k, const long k0 )
   {
     Kernel& kernel = kernels_[ trace ];
     const ArchiveTables& tables = *kernel.tables;
-    return { kernel.sums1.enter( tables.sum1, k ), tables.sum2.restarts ? kernel.sums2.enter( tables.sum2, k ) : 0.0 };
+    return { kernel.sums1.enter( tables.sum1, k ),
+      tables.sum2.separates( k0, k ) ? kernel.sums2.enter( tables.sum2, k ) : 0.0 };
   }
 
-  //! A synapse that had its last spike at k leaves; returns the tails there.
+  //! A synapse that had its last spike at k leaves for k1, or for good (nowhere); returns the tails at k.
   Sums
-  leave( const size_t trace, const long k )
+  leave( const size_t trace, const long k, const long k1 )
   {
     Kernel& kernel = kernels_[ trace ];
     const ArchiveTables& tables = *kernel.tables;
-    return { kernel.sums1.leave( tables.sum1, k ), tables.sum2.restarts ? kernel.sums2.leave( tables.sum2, k ) : 0.0 };
+    return { kernel.sums1.leave( tables.sum1, k ),
+      tables.sum2.separates( k, k1 ) ? kernel.sums2.leave( tables.sum2, k ) : 0.0 };
   }
 
   //! Memory held (bytes).
@@ -247,6 +265,7 @@ private:
   {
     const ArchiveTables* tables = nullptr;         //!< constants, kept by owner
     int shift = 0;                                 //!< binary logarithm of the shorter epoch
+    bool is_slow = false;                          //!< of this trace or, in the first, of any
     TailSums sums1;                                //!< of F1
     TailSums sums2;                                //!< of F2
     std::shared_ptr< const ArchiveTables > owner;  //!< of the tables

@@ -22,44 +22,65 @@ namespace nest
 {
 
 /**
- * exp( -decay * j ) for any number of steps j >= 0, from two small tables; beyond them, for slow decays, from exp itself.
+ * exp( -decay * j ) for any number of steps j >= 0, as a product of entries of small tables: two for most decays, four for slow
+ * ones.
  *
- * The relative error is that of the exponent, some 1e-14 at its largest. Beyond 45 e-foldings (3e-20, less than the last digit of a double)
- * the result is exactly 0, so that whatever lies further apart than reach() has nothing to do with each other.
+ * The relative error is below 1e-14, that of the exponents. Beyond 45 e-foldings (3e-20, less than the last digit of a double) the result
+ * is exactly 0, so that whatever lies further apart than reach() has nothing to do with each other.
  */
 class PowerTable
 {
 public:
   //! Decay per step: h / tau; infinity for tau = 0.
   explicit PowerTable( const double decay )
-    : decay_( decay )
+    : coarse_( powers_( decay, fine_bits_, coarse_bits_ ) )
+    , far_( powers_( decay, fine_bits_ + coarse_bits_, far_bits_ ) )
+    , farthest_( powers_( decay, fine_bits_ + coarse_bits_ + far_bits_, far_bits_ ) )
   {
     for ( size_t j = 0; j < fine_.size(); ++j )
     {
       fine_[ j ] = j == 0 ? 1.0 : std::exp( -decay * j );
     }
-    for ( size_t j = 0; j == 0 or ( j * decay < max_efoldings_ and coarse_.size() < max_coarse_ ); j += fine_.size() )
-    {
-      coarse_.push_back( j == 0 ? 1.0 : std::exp( -decay * j ) );
-    }
-    const long tabled = static_cast< long >( coarse_.size() ) << bits_;
-    const double steps = std::min( max_efoldings_ / decay, static_cast< double >( max_reach_ ) );
-    reach_ = std::max( tabled, static_cast< long >( steps ) );
+    const double tabled = std::ldexp( farthest_.size(), fine_bits_ + coarse_bits_ + far_bits_ );
+    const long coarse_steps = static_cast< long >( coarse_.size() ) << fine_bits_;
+    reach_ = std::max( coarse_steps, static_cast< long >( std::min( max_efoldings_ / decay, tabled ) ) );
   }
 
+  //! For any number of steps if is_near(), else for less than 2^20.
   double
   operator()( const long j ) const
   {
-    const size_t i = static_cast< size_t >( j ) >> bits_;
+    const size_t i = static_cast< size_t >( j ) >> fine_bits_;
     if ( i == 0 )
     {
       return fine_[ j ];
     }
-    if ( i < coarse_.size() )
+    return i < coarse_.size() ? coarse_[ i ] * fine_[ j & mask_( fine_bits_ ) ] : 0.0;
+  }
+
+  //! For any number of steps.
+  double
+  far( const long j ) const
+  {
+    if ( is_near() or j < 1L << ( fine_bits_ + coarse_bits_ ) )
     {
-      return coarse_[ i ] * fine_[ j & ( fine_.size() - 1 ) ];
+      return ( *this )( j );
     }
-    return j < reach_ ? std::exp( -decay_ * static_cast< double >( j ) ) : 0.0;
+    if ( j >= reach_ )
+    {
+      return 0.0;
+    }
+    const size_t i = static_cast< size_t >( j ) >> fine_bits_;
+    const size_t k = i >> coarse_bits_;
+    return farthest_[ k >> far_bits_ ] * far_[ k & mask_( far_bits_ ) ] * coarse_[ i & mask_( coarse_bits_ ) ]
+      * fine_[ j & mask_( fine_bits_ ) ];
+  }
+
+  //! Whether two tables are enough for any number of steps.
+  bool
+  is_near() const
+  {
+    return far_.size() == 1;
   }
 
   //! Number of steps from which on the power is exactly 0.
@@ -70,14 +91,38 @@ public:
   }
 
 private:
-  static constexpr int bits_ = 8;
+  //! exp( -decay j 2^shift ) for all j < 2^bits that are not beyond the last e-folding, and j = 0.
+  static std::vector< double >
+  powers_( const double decay, const int shift, const int bits )
+  {
+    std::vector< double > powers = { 1.0 };
+    for ( size_t j = 1; j <= mask_( bits ); ++j )
+    {
+      const double exponent = decay * std::ldexp( j, shift );
+      if ( not( exponent < max_efoldings_ ) )
+      {
+        break;
+      }
+      powers.push_back( std::exp( -exponent ) );
+    }
+    return powers;
+  }
+
+  static constexpr size_t
+  mask_( const int bits )
+  {
+    return ( size_t( 1 ) << bits ) - 1;
+  }
+
   static constexpr double max_efoldings_ = 45.0;
-  static constexpr size_t max_coarse_ = 4096;   // 32 kB, for powers of up to 2^20 steps
-  static constexpr long max_reach_ = 1L << 46;  // 200 years at h = 0.1 ms
-  double decay_;                                //!< per step
+  static constexpr int fine_bits_ = 8;
+  static constexpr int coarse_bits_ = 12;
+  static constexpr int far_bits_ = 13;          // in all 2^46 steps, 200 years at h = 0.1 ms
+  std::array< double, 1 << fine_bits_ > fine_;  //!< exp( -decay j )
+  std::vector< double > coarse_;                //!< exp( -decay j 2^8 )
+  std::vector< double > far_;                   //!< exp( -decay j 2^20 )
+  std::vector< double > farthest_;              //!< exp( -decay j 2^33 )
   long reach_;                                  //!< steps
-  std::array< double, 1 << bits_ > fine_;       //!< exp( -decay j ), 0 <= j < 256
-  std::vector< double > coarse_;                //!< exp( -decay 256 j )
 };
 
 /**
@@ -123,6 +168,13 @@ struct GeometricSum
   power( const long j ) const
   {
     return powers.empty() ? std::exp( log_c * j ) : powers[ j ];
+  }
+
+  //! Whether these indices lie in different epochs.
+  bool
+  separates( const long k0, const long k1 ) const
+  {
+    return restarts and ( k0 ^ k1 ) >> shift != 0;
   }
 
   static constexpr int max_shift = 30;  // 2^30 steps are 30 h at h = 0.1 ms

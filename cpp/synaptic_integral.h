@@ -75,9 +75,10 @@ public:
   /**
    * Bring everything from index k0 to a later position, and add spikes there.
    *
-   * tails0( i ) and tails1( i ) give what closed epochs add for trace i at k0 and there; they are called at most once each.
+   * tails0( i ) and tails1( i ) give what closed epochs add for trace i at k0 and there; they are called at most once each. is_near is for
+   * archives that are not slow.
    */
-  template < typename Tails0T, typename Tails1T >
+  template < bool is_near, typename Tails0T, typename Tails1T >
   [[gnu::always_inline]] void
   advance( const ErrorArchive& archive,
     const long k0,
@@ -96,8 +97,8 @@ public:
     for ( size_t i = 0; i < n_traces; ++i )
     {
       const ArchiveTables& tables = archive.tables( i );
-      const double a = tables.a( steps );
-      b = tables.equal ? a : tables.b( steps );
+      const double a = is_near ? tables.a( steps ) : tables.a.far( steps );
+      b = tables.equal ? a : is_near ? tables.b( steps ) : tables.b.far( steps );
       traces[ i ] = a * traces_[ i ];
       double S1 = -p.sums[ i ].z1;
       double S2 = -p.sums[ i ].z2;
@@ -133,7 +134,8 @@ public:
     { return [ &archive, k ]( const size_t i ) { return archive.tails( i, k ); }; };
     const double inf = std::numeric_limits< double >::infinity();
     const Rule unbounded = { rule.eta_h, -inf, inf };
-    share.advance( archive, p.index, present, 0.0, unbounded, tails( p.index ), tails( present.index ) );
+    share.template advance< false >(
+      archive, p.index, present, 0.0, unbounded, tails( p.index ), tails( present.index ) );
 
     Traces traces;
     double E = filtered_ + share.filtered_;

@@ -101,7 +101,7 @@ public:
   enter( const GeometricSum& g, const long k )
   {
     const long e = k >> g.shift;
-    Epoch& epoch = e >= first_ ? ring_at_( e ) : old_[ e ];
+    Epoch& epoch = e >= first_ ? ring_at_( e ) : old_at_( e );
     ++epoch.readers;
     return e == open_ ? 0.0 : g.power( k & ( g.length - 1 ) ) * epoch.tail;
   }
@@ -145,6 +145,13 @@ private:
       old_.erase( item );
     }
     return g.power( k & ( g.length - 1 ) ) * tail;
+  }
+
+  //! An epoch that is not in the ring; apart, since few spikes need it.
+  [[gnu::noinline]] Epoch&
+  old_at_( const long e )
+  {
+    return old_[ e ];
   }
 
   Epoch&

@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 from rich.console import Console
 
 from . import __version__
-from .errors import UserError
+from .errors import Remark, UserError
 from .kernel.parallel import end_job, end_job_on_exceptions, n_processes, rank
 from .networks import BACKENDS
 from .networks.backend import DivergenceError
 from .runs.api import Run, open_run
 from .runs.comparison import compare as compare_runs
+from .runs.disk import told, write_in_one_step
 from .runs.folder import RunFolder, default_folder
 from .runs.metrics import Metrics, too_fast
 from .runs.specification import RunSpecification, read_toml, task_name
@@ -27,6 +30,7 @@ from .settings import merged, nested, parse_entry, parse_value, suggestion
 from .tasks import Samples, task_names
 from .tasks.files import Raw, read_raw
 from .tasks.protocol import Baselines, baselines_of
+from .view.output import Output
 from .view.terminal import (
     ComparisonDisplay,
     TrainingDisplay,
@@ -59,13 +63,30 @@ class _Interruption(_Failure):
     exit_code = 130
 
 
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: str | None = None,
+) -> None:
+    """A remark as a note; what else libraries warn of as ever."""
+    if issubclass(category, Remark):
+        _note(message)
+    else:
+        click.echo(warnings.formatwarning(message, category, filename, lineno, line), err=True, nl=False)
+
+
 class _Commands(click.Group):
     """Turns the errors that a user can cause into a sentence and an exit code; a process that fails ends an MPI job."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         end_job_on_exceptions()
         try:
-            return super().main(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.showwarning = _show_warning
+                return super().main(*args, **kwargs)
         except SystemExit as end:
             if end.code and n_processes() > 1:
                 end_job(int(end.code))
@@ -127,12 +148,14 @@ def train(
     checkpoint/ and figures/.
     """
     spec = _specification(task, config, settings, options)
-    folder = RunFolder.create(output or default_folder(spec), spec, overwrite=overwrite)
+    folder = RunFolder(output or default_folder(spec))
     console = _console()
-    _tell(console, remarks(spec))
-    with TrainingDisplay(console, spec) as display:
-        result = train_network(spec, folder, display.update)
-    _conclude(console, folder, spec, result)
+    with folder.lock:
+        folder.begin(spec, overwrite=overwrite)
+        _tell(console, remarks(spec))
+        with TrainingDisplay(console, spec) as display:
+            result = train_network(spec, folder, display.update)
+        _conclude(console, folder, spec, result)
 
 
 @main.command()
@@ -145,11 +168,13 @@ def train(
 def resume(folder: Path, settings: tuple[str, ...], **options: Any) -> None:
     """Continue a run from its last checkpoint, as if it had never been interrupted."""
     run = open_run(folder)
-    spec = run.specification_from_here(_entries(None, settings, options))
+    changes = _entries(None, settings, options)
     console = _console()
-    with TrainingDisplay(console, spec) as display:
-        result = resume_run(run.folder, spec, display.update)
-    _conclude(console, run.folder, spec, result)
+    with run.folder.lock:
+        spec = run.specification_from_here(changes)
+        with TrainingDisplay(console, spec) as display:
+            result = resume_run(run.folder, spec, display.update, changes)
+        _conclude(console, run.folder, spec, result)
 
 
 @main.command()
@@ -236,12 +261,13 @@ def evaluate(folder: Path, data: str | None, best: bool, seed: int, repeats: int
     """Test the weights that a run has kept, on its test set or on new data; the results are kept in the run."""
     run = open_run(folder)
     samples = None if data is None else _samples(run, data)
-    results = run.evaluate(samples, best=best, seeds=range(seed, seed + repeats))
+    with run.folder.lock:
+        results = run.evaluate(samples, best=best, seeds=range(seed, seed + repeats))
+        for own_seed, metrics in enumerate(results, start=seed):
+            record = {"data": data or "test set", "weights": "best" if best else "last", "seed": own_seed, **metrics}
+            run.folder.append(run.folder.evaluations, record, f"pyramidal evaluate {folder} once more")
     told = f"{'test set' if data is None else Path(data).name}, {'best' if best else 'last'} weights"
     told += f", mean of {repeats}" if repeats > 1 else ""
-    for own_seed, metrics in enumerate(results, start=seed):
-        record = {"data": data or "test set", "weights": "best" if best else "last", "seed": own_seed, **metrics}
-        run.folder.append(run.folder.evaluations, record)
     baselines = baselines_of(run.specification.task) if data is None and rank() == 0 else {}
     _console().print(evaluation_table(results, baselines, told))
 
@@ -257,10 +283,18 @@ def predict(folder: Path, data: str, best: bool, output: Path | None) -> None:
     answers = run.predict(_raw(run, data).x, best=best)
     header = ",".join(getattr(run.trained.task, "target_names", ()) or ["prediction"])
     lines = [header, *(",".join(map(str, row if answers.ndim > 1 else [row])) for row in answers.tolist())]
+    text = "\n".join(lines) + "\n"
     if output is None:
-        click.echo("\n".join(lines))
+        try:
+            click.echo(text, nl=False)
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"the standard output has no character {error.object[error.start]!a} ({error.encoding}): name a file with --output, "
+                "or set PYTHONIOENCODING=utf-8"
+            ) from error
     else:
-        output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with told(output, "predict once more"):
+            write_in_one_step(output, lambda file: file.write(text.encode()))
         _console().print(f"{len(answers)} answers in {output}", soft_wrap=True)
 
 
@@ -294,7 +328,13 @@ def doctor(ctx: click.Context) -> None:
 
 def _console() -> Console:
     """Where to print; of several MPI processes, the first one prints."""
-    return Console(highlight=False, quiet=rank() > 0)
+    return Console(file=cast(TextIO, Output(sys.stdout, _note)), highlight=False, quiet=rank() > 0)
+
+
+def _note(sentence: object) -> None:
+    """What a user should know, on standard error; of several MPI processes, the first one tells."""
+    if rank() == 0:
+        click.echo(f"note: {sentence}", err=True)
 
 
 def _tell(console: Console, sentences: Sequence[str]) -> None:
@@ -365,13 +405,13 @@ def _samples(run: Run, data: str) -> Samples:
 
 def _conclude(console: Console, folder: RunFolder, spec: RunSpecification, result: TrainingResult) -> None:
     """Draw and print what a run reached; raises _Failure or _Interruption if it has not ended well."""
-    _save_figures(folder, spec, result)
     console.print(result_table(result))
     if result.records:
         psi = spec.network.neuron.psi if spec.backend == "spiking" else None
         console.print(rates_text(result.records[-1], psi), soft_wrap=True)
         fast = too_fast(result.records[-1])
         _tell(console, [fast] if fast else [])
+    _save_figures(folder, spec, result)
     console.print(f"Kept in {folder.path}/, figures in {folder.figures}/", soft_wrap=True)
     if result.diverged is not None:
         raise _Failure(
@@ -400,18 +440,20 @@ def _save_figures(folder: RunFolder, spec: RunSpecification, result: TrainingRes
     from .view.figures import confusion_figure, training_figure  # slow to import
 
     title = f"{_title(spec)}, {spec.backend}, seed {spec.seed}"
-    try:
-        folder.figures.mkdir(exist_ok=True)
-        training_figure(result.records, result.baselines, title).savefig(folder.figures / "training.png")
-        said = result.test or result.last
-        if "confusion" in said:
-            on = "test" if result.test is not None else result.tested_on
-            names = [str(label) for label in getattr(getattr(spec.task, "preprocessing", None), "classes_", ())]
-            confusion_figure(said["confusion"], names, f"{spec.task.name}: {on} set").savefig(
-                folder.figures / "confusion.png"
-            )
-    except OSError as error:
-        raise UserError(f"cannot write the figures in {folder.figures}: {error.strerror or error}") from error
+    _save_figure(folder.figures / "training.png", training_figure(result.records, result.baselines, title), folder)
+    said = result.test or result.last
+    if "confusion" in said:
+        on = "test" if result.test is not None else result.tested_on
+        names = [str(label) for label in getattr(getattr(spec.task, "preprocessing", None), "classes_", ())]
+        figure = confusion_figure(said["confusion"], names, f"{spec.task.name}: {on} set")
+        _save_figure(folder.figures / "confusion.png", figure, folder)
+
+
+def _save_figure(path: Path, figure: Any, folder: RunFolder | None = None) -> None:
+    again = "compare the runs once more" if folder is None else f"pyramidal plot {folder.path} draws it"
+    with told(path, again):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_in_one_step(path, lambda file: figure.savefig(file, format="png"))
 
 
 def _save_comparison(
@@ -419,5 +461,4 @@ def _save_comparison(
 ) -> None:
     from .view.figures import comparison_figure  # slow to import
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    comparison_figure(records, baselines, f"{_title(spec)}, seed {spec.seed}").savefig(path)
+    _save_figure(path, comparison_figure(records, baselines, f"{_title(spec)}, seed {spec.seed}"))

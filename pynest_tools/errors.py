@@ -11,3 +11,7 @@ class UserError(Exception):
 
 class SpecificationError(UserError, ValueError):
     """A specification (TOML file, ``--set``, or mapping) that is not a possible run."""
+
+
+class Remark(UserWarning):
+    """What the user should know, though all goes on; the command line prints it as a note."""

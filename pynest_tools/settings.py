@@ -6,11 +6,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from typing import Any, get_args
 
 import tomlkit
-import tomlkit.exceptions
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from tomlkit.container import Container
@@ -18,6 +18,7 @@ from tomlkit.items import Table
 
 from .errors import UserError
 
+MOST_KNOWN = 100  # names in a message
 COMMENT_COLUMN = 34  # characters before the comments of a written TOML file; longer entries push theirs out
 
 
@@ -55,18 +56,31 @@ def parse_entry(text: str) -> dict[str, Any]:
 def parse_value(text: str) -> Any:
     """A value as people write it: TOML, numbers or words with commas between them, or else a text."""
     for toml in (text, f"[{text}]"):
-        try:
-            return tomlkit.parse(f"value = {toml}").unwrap()["value"]
-        except tomlkit.exceptions.TOMLKitError:
-            continue
+        with suppress(ValueError):
+            found = parse_toml(f"value = {toml}")
+            if list(found) == ["value"]:  # and no other lines
+                return found["value"]
     text = text.strip()
     return text.split(",") if re.fullmatch(r"\w+(,\w+)+", text) else text
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Nested dictionary of a TOML document; raises ValueError if it is none."""
+    try:
+        return tomlkit.parse(text).unwrap()
+    except RecursionError as error:
+        raise ValueError("its tables or lists are nested too deeply") from error
+    except Exception as error:  # besides its own, tomlkit lets through what conversions raise
+        raise ValueError(str(error)) from error
 
 
 def suggestion(word: str, known: list[str]) -> str:
     """'; did you mean ...?' for a close match of `word`, else the list of what is known."""
     close = difflib.get_close_matches(word, known, n=3)
-    return f"did you mean {' or '.join(close)}?" if close else f"known are {', '.join(known)}"
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    more = f" and {len(known) - MOST_KNOWN} more" if len(known) > MOST_KNOWN else ""
+    return f"known are {', '.join(known[:MOST_KNOWN])}{more}"
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
+
+T = TypeVar("T")
 
 #: What the launchers of Open MPI, MPICH and SLURM tell every process: their number, and which one it is.
 _SIZES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS")
@@ -54,6 +57,22 @@ def wait_for_all() -> None:
     """Go on when all processes have come here."""
     if n_processes() > 1:
         _world().COMM_WORLD.Barrier()
+
+
+def in_first(work: Callable[[], T]) -> T:
+    """What `work` returns in the first process, in all of them, once it is done; a UserError that it raises there is raised in all."""
+    if n_processes() == 1:
+        return work()
+    said: tuple[Any, UserError | None] = None, None
+    if rank() == 0:
+        try:
+            said = work(), None
+        except UserError as error:
+            said = None, error
+    result, refusal = _world().COMM_WORLD.bcast(said)
+    if refusal is not None:
+        raise refusal
+    return cast(T, result)
 
 
 def end_job_on_exceptions() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
@@ -27,9 +29,12 @@ __all__ = [
     "TrialParameters",
 ]
 
-# A quotient of two decimal times, such as 35.0 / 0.1, misses the whole number by some units in the last
-# place: far less than 1e-6 steps for any run shorter than 1e9 steps, and nobody means a millionth of a step.
+# A quotient of two decimal times, such as 35.0 / 0.1, misses the whole number by a few units in the last place: a rounding of either
+# time, and one of the quotient, each half a unit. Nobody means a millionth of a step.
 STEP_TOLERANCE = 1e-6
+STEP_TOLERANCE_RELATIVE = 4.0 * sys.float_info.epsilon
+MOST_STEPS = 1e12  # of a time; up to there the tolerance, 0.0009 steps, is far less than a step
+MOST_STEPS_OF_DELAY = 1e5  # every cell keeps what will arrive in each of them
 NEST_TIC = 0.001  # ms, resolution of NEST's clock (tics_per_ms = 1000)
 
 Sizes = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(as_tuple)]
@@ -170,6 +175,15 @@ class Microcircuit(Settings):
                 'plasticity.eta_ip = "match" needs partners that nudge the interneurons, but neuron.g_nudge is 0.0 nS: '
                 "no learning rate lets them follow; set g_nudge, or give eta_ip as a number"
             )
+        try:
+            fastest = max(self.eta_ip, default=0.0)
+        except ZeroDivisionError:  # a share of nudging below the smallest number
+            fastest = math.inf
+        if not math.isfinite(fastest):
+            raise ValueError(
+                'plasticity.eta_ip = "match" comes to more than any number, f eta_up / lambda: lower eta_up, raise neuron.g_nudge, '
+                "or give eta_ip as a number"
+            )
         return self
 
     @model_validator(mode="after")
@@ -191,7 +205,7 @@ class Microcircuit(Settings):
     @model_validator(mode="after")
     def _times_on_the_grid(self) -> Microcircuit:
         h = self.simulation.h
-        if not _is_multiple(h, NEST_TIC):
+        if h / NEST_TIC > MOST_STEPS or not _is_multiple(h, NEST_TIC):
             raise ValueError(f"simulation.h must be a multiple of {NEST_TIC} ms (NEST's clock), got {h} ms")
         times = {
             "simulation.delay": self.simulation.delay,
@@ -206,6 +220,11 @@ class Microcircuit(Settings):
             "trial.t_relax": self.trial.t_relax,
         }
         for name, time in times.items():
+            most = MOST_STEPS_OF_DELAY if name == "simulation.delay" else MOST_STEPS
+            if time / h > most:
+                raise ValueError(
+                    f"{name} must be at most {most:g} time steps simulation.h = {h} ms, got {time} ms; change either"
+                )
             if not _is_multiple(time, h):
                 raise ValueError(
                     f"{name} must be a multiple of the time step simulation.h = {h} ms, got {time} ms; change either"
@@ -229,4 +248,5 @@ def _scaled(rates: tuple[float, ...], factors: Sequence[float] | float) -> tuple
 
 def _is_multiple(time: float, step: float) -> bool:
     steps = time / step
-    return time == 0.0 or (round(steps) >= 1 and abs(steps - round(steps)) < STEP_TOLERANCE)
+    tolerance = max(STEP_TOLERANCE, STEP_TOLERANCE_RELATIVE * steps)
+    return time == 0.0 or (round(steps) >= 1 and abs(steps - round(steps)) < tolerance)

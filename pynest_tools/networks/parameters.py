@@ -14,6 +14,8 @@ from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 
 from ..settings import Settings
 
+MOST_THREADS = 511  # what 9 bits hold, NEST's default for the number of a thread (nest_types.h)
+
 
 def _one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, (int, float)) else value
@@ -231,4 +233,6 @@ class SimulationParameters(Settings):
 
     h: float = Field(default=0.1, gt=0.0, description="time step, ms (thesis)")
     delay: float = Field(default=0.1, gt=0.0, description="delay of every synapse, ms (thesis)")
-    threads: int = Field(default=1, ge=1, description="threads of the simulator; results with spikes depend on it")
+    threads: int = Field(
+        default=1, ge=1, le=MOST_THREADS, description="threads of the simulator; results with spikes depend on it"
+    )

@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from ..errors import UserError
+from ..memory import require_memory
 from .backend import FloatArray, Weights
 from .microcircuit import Microcircuit, NeuronParameters
 
@@ -33,6 +33,12 @@ def weight_shapes(sizes: Sequence[int]) -> dict[str, list[tuple[int, int]]]:
     }
 
 
+def require_memory_for(sizes: Sequence[int]) -> None:
+    """Raise UserError if the weights of a circuit, 8 bytes each, do not fit in memory a few times."""
+    n = sum(post * pre for shapes in weight_shapes(sizes).values() for post, pre in shapes)
+    require_memory(8.0 * n, f"a circuit of sizes {list(sizes)}, with {n:.3g} weights,")
+
+
 def initial_weights(circuit: Microcircuit, rng: np.random.Generator) -> Weights:
     """Draw all weights uniformly, then make them aligned and self-predicting if the circuit asks for it.
 
@@ -49,6 +55,7 @@ def initial_weights(circuit: Microcircuit, rng: np.random.Generator) -> Weights:
     Weights
         Normalised (mV ms), [post, pre].
     """
+    require_memory_for(circuit.sizes)
     shapes = weight_shapes(circuit.sizes)
     drawn = {
         name: [rng.uniform(-bound, bound, size=shape) for bound, shape in zip(bounds, shapes[name], strict=True)]
@@ -111,15 +118,6 @@ def self_predicting_weights(weights: Weights, neuron: NeuronParameters) -> Weigh
     )
 
 
-def read_arrays(path: Path) -> dict[str, FloatArray]:
-    """All arrays of an .npz file; raises UserError if it cannot be read."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, ValueError, BadZipFile) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-
-
 def weights_from(arrays: Mapping[str, FloatArray], sizes: Sequence[int], path: Path) -> Weights:
     """Weights of a circuit from arrays up_1, up_2, ..., down_1.
 
@@ -135,7 +133,7 @@ def weights_from(arrays: Mapping[str, FloatArray], sizes: Sequence[int], path: P
     Raises
     ------
     UserError
-        If a matrix is missing or has another shape.
+        If a matrix is missing, has another shape, or holds what is no finite number.
     """
     found: dict[str, list[FloatArray]] = {}
     for projection, shapes in weight_shapes(sizes).items():
@@ -148,5 +146,7 @@ def weights_from(arrays: Mapping[str, FloatArray], sizes: Sequence[int], path: P
                     f"{projection}_{layer} in {path} {got}, but sizes {list(sizes)} need {shape} "
                     "(post, pre); use the weights and the config.toml of the same run"
                 )
+            if matrix.dtype.kind != "f" or not np.all(np.isfinite(matrix)):
+                raise UserError(f"{projection}_{layer} in {path} holds what is no finite number: the file is damaged")
             found[projection].append(matrix)
     return Weights(**found)

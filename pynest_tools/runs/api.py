@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..archive import read_archive
 from ..errors import UserError
 from ..networks import Backend, build_network
 from ..networks.backend import FloatArray, Network, Weights
@@ -80,8 +80,12 @@ def train(
         changes["network"] = circuit.model_dump(mode="json") if isinstance(circuit, Microcircuit) else dict(circuit)
     changes |= {key: value for key, value in {"backend": backend, "seed": seed}.items() if value is not None}
     spec = RunSpecification.for_task(task, changes)
-    folder = RunFolder.create(output, spec, overwrite=overwrite) if output is not None else None
-    return train_run(spec, folder, on_progress)
+    if output is None:
+        return train_run(spec, None, on_progress)
+    folder = RunFolder(output)
+    with folder.lock:
+        folder.begin(spec, overwrite=overwrite)
+        return train_run(spec, folder, on_progress)
 
 
 def resume(
@@ -116,7 +120,8 @@ def resume(
         If there is no such run, or the changes would make another one of it.
     """
     run = open_run(path, task=task)
-    return resume_run(run.folder, run.specification_from_here(changes or {}), on_progress)
+    with run.folder.lock:
+        return resume_run(run.folder, run.specification_from_here(changes or {}), on_progress, changes)
 
 
 def evaluate(
@@ -216,10 +221,7 @@ class Run:
     @property
     def result(self) -> TrainingResult:
         """What the run reached, as far as it has got."""
-        try:
-            summary = json.loads(self.folder.summary.read_text(encoding="utf-8"))
-        except FileNotFoundError:  # killed before its end
-            summary = {}
+        summary = self.folder.read_summary()
         records = self.records
         return TrainingResult(
             self.weights(),
@@ -229,7 +231,7 @@ class Run:
             tested_weights=summary.get("tested_weights") or "last",
             best_weights=self.weights(best=True) if self.folder.best.is_dir() else None,
             baselines=summary.get("baselines", {}),
-            wall_s=summary.get("wall_s", records[-1]["wall_s"] if records else 0.0),
+            wall_s=float(summary["wall_s"] if summary else records[-1]["wall_s"] if records else 0.0),
             interrupted=summary.get("interrupted", not summary),
             diverged=summary.get("diverged"),
         )
@@ -239,8 +241,10 @@ class Run:
         """How raw data become rates and targets, as fitted to the training set; None if the task has none."""
         if not self.folder.preprocessing.is_file():
             return None
-        with np.load(self.folder.preprocessing, allow_pickle=False) as archive:
-            return Preprocessing.from_arrays(dict(archive))
+        try:
+            return Preprocessing.from_arrays(read_archive(self.folder.preprocessing))
+        except UserError as error:
+            raise UserError(f"{self.folder.preprocessing}: {error}") from error
 
     def weights(self, *, best: bool = False) -> Weights:
         """Weights of the last test, or of the best one (normalised, mV ms)."""
@@ -314,7 +318,7 @@ class Run:
         return preprocessing.decode(outputs(self.network(best=best, seed=seed), rates))
 
     def specification_from_here(self, changes: Mapping[str, Any]) -> RunSpecification:
-        """The specification of the rest of the run; changes are recorded with the epoch from which they hold.
+        """The specification of the rest of the run.
 
         Raises
         ------
@@ -331,8 +335,4 @@ class Run:
                 f"network.sizes cannot change in the middle of a run, from {list(before.network.sizes)} to "
                 f"{list(spec.network.sizes)}: begin a new one"
             )
-        if changes:
-            state = load_checkpoint(self.folder.checkpoint, before.network.sizes).state
-            place = {"epoch": state["epoch"], "samples": state["samples"]}
-            self.folder.append(self.folder.changes, {**place, "set": dict(changes)})
         return spec

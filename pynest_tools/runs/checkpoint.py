@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +27,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
+from ..archive import read_archive
+from ..errors import Remark, UserError
 from ..kernel.parallel import n_processes, rank, wait_for_all
 from ..networks.backend import FloatArray, Weights
-from ..networks.weights import read_arrays, weights_from
+from ..networks.weights import weights_from
 
 PREFIX = "epoch-"
 PART = "rank-{}.npz"
@@ -63,29 +65,55 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         Where checkpoints of the run are; made if needed. A new one appears in it in one step, when it is whole and on disk.
     checkpoint : Checkpoint
         What to keep.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the former ones are still there.
     """
-    place = folder / f"{PREFIX}{checkpoint.state['epoch']:08d}-{checkpoint.state['position']:08d}"
+    place = _place(folder, checkpoint)
     scratch = folder / f"{place.name}.part"
     if rank() == 0:
         shutil.rmtree(scratch, ignore_errors=True)
     wait_for_all()
-    scratch.mkdir(parents=True, exist_ok=True)
-    with (scratch / PART.format(rank())).open("wb") as file:
+    try:
+        _write_share(scratch, checkpoint)
+    except OSError:
+        shutil.rmtree(scratch, ignore_errors=True)  # room for others
+        raise
+    wait_for_all()
+    if rank() == 0:
+        shutil.rmtree(place, ignore_errors=True)
+        scratch.rename(place)
+        remove_others(folder, checkpoint)
+
+
+def remove_others(folder: Path, checkpoint: Checkpoint) -> None:
+    """Remove all checkpoints but this one, and what is left of unfinished ones; nothing if this one is not there."""
+    place = _place(folder, checkpoint)
+    if rank() == 0 and place.is_dir():
+        for other in folder.glob(f"{PREFIX}*"):
+            if other != place:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _place(folder: Path, checkpoint: Checkpoint) -> Path:
+    return folder / f"{PREFIX}{checkpoint.state['epoch']:08d}-{checkpoint.state['position']:08d}"
+
+
+def _write_share(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write what of a checkpoint this process writes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / PART.format(rank())).open("wb") as file:
         arrays: dict[str, Any] = {name: matrix[rank() :: n_processes()] for name, matrix in checkpoint.weights.named()}
         arrays |= {"processes": n_processes(), "state": json.dumps(checkpoint.state)}
         np.savez(file, simulation_s=checkpoint.simulation_s, **arrays)
         file.flush()
         os.fsync(file.fileno())
-    wait_for_all()
-    if rank() == 0:
-        shutil.rmtree(place, ignore_errors=True)
-        scratch.rename(place)
-        for former in _whole(folder)[:-1]:
-            shutil.rmtree(former, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path, sizes: Sequence[int]) -> Checkpoint:
-    """Read the last whole checkpoint.
+    """Read the last whole checkpoint; of one that is damaged a `Remark` tells, if there is one before it.
 
     Parameters
     ----------
@@ -97,26 +125,52 @@ def load_checkpoint(folder: Path, sizes: Sequence[int]) -> Checkpoint:
     Raises
     ------
     UserError
-        If there is none, or it cannot be read or does not fit.
+        If there is none, or none that can be read and fits.
     """
-    whole = _whole(folder)
-    if not whole:
-        raise UserError(f"{folder} holds no checkpoint: the run ended before its first test")
-    path = whole[-1] / PART.format(0)
-    arrays = read_arrays(path)
+    faults: list[UserError] = []
+    for place in reversed(_whole(folder)):
+        try:
+            found = _read(place, sizes)
+        except UserError as error:
+            faults.append(error)
+            continue
+        for fault in faults:
+            warnings.warn(f"{fault}; the checkpoint before it counts, {place}", Remark, stacklevel=2)
+        return found
+    if faults:
+        raise faults[0]
+    raise UserError(
+        f"{folder} holds no checkpoint: the run ended before its first test; pyramidal resume begins it once more"
+    )
+
+
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is a whole checkpoint, damaged or not."""
+    return bool(_whole(folder))
+
+
+def _read(place: Path, sizes: Sequence[int]) -> Checkpoint:
+    path = place / PART.format(0)
+    arrays = read_archive(path, copies=1)
     try:
         state = json.loads(str(arrays.pop("state")))
         simulation_s, processes = float(arrays.pop("simulation_s")), int(arrays.pop("processes"))
-    except (KeyError, ValueError) as error:
+        if not all(type(state[key]) is int and state[key] >= 0 for key in ("epoch", "position", "samples")):
+            raise ValueError("its place in the samples is none")
+        np.random.default_rng().bit_generator.state = state["order"]
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a checkpoint: {error}") from error
-    shares = [arrays, *(read_arrays(whole[-1] / PART.format(r)) for r in range(1, processes))]
-    matrices = {name: _interleaved([share[name] for share in shares]) for name in arrays}
+    shares = [arrays, *(read_archive(place / PART.format(r), copies=1) for r in range(1, processes))]
+    try:
+        matrices = {name: _interleaved([share[name] for share in shares]) for name in arrays}
+    except (KeyError, ValueError, IndexError) as error:
+        raise UserError(f"the shares of {processes} processes in {place} do not fit each other: {error}") from error
     return Checkpoint(weights_from(matrices, sizes, path), state, simulation_s)
 
 
 def _interleaved(shares: list[FloatArray]) -> FloatArray:
     """The matrix of which share r of n holds the rows r, r + n, r + 2 n, ..."""
-    matrix = np.empty((sum(map(len, shares)), *shares[0].shape[1:]))
+    matrix = np.empty((sum(map(len, shares)), *shares[0].shape[1:]), shares[0].dtype)
     for r, share in enumerate(shares):
         matrix[r :: len(shares)] = share
     return matrix

@@ -13,6 +13,7 @@ from queue import Queue
 from typing import Any
 
 from .folder import RunFolder
+from .lock import FolderLock
 from .metrics import Metrics
 from .specification import RunSpecification
 from .summary import TrainingResult
@@ -56,7 +57,22 @@ def compare(
     UserError
         If a folder is in use.
     """
-    folders = {name: RunFolder.create(folder / name, spec, overwrite=overwrite) for name, spec in specs.items()}
+    folders = {name: RunFolder(folder / name) for name in specs}
+    if not overwrite:
+        for each in folders.values():
+            each.refuse_former()
+    with FolderLock(folder):
+        return _compared(specs, folders, on_progress, jobs, overwrite=overwrite)
+
+
+def _compared(
+    specs: Mapping[str, RunSpecification],
+    folders: Mapping[str, RunFolder],
+    on_progress: Report | None,
+    jobs: int | None,
+    *,
+    overwrite: bool,
+) -> dict[str, TrainingResult]:
     context = get_context("spawn")  # a forked process would inherit a NEST kernel
     with context.Manager() as manager:
         reports: Queue[_Message | None] = manager.Queue()
@@ -66,7 +82,8 @@ def compare(
             workers = min(len(specs), jobs or len(os.sched_getaffinity(0)))
             with ProcessPoolExecutor(workers, mp_context=context) as pool:
                 futures = {
-                    name: pool.submit(_train, name, spec, folders[name], reports) for name, spec in specs.items()
+                    name: pool.submit(_train, name, spec, folders[name], reports, overwrite=overwrite)
+                    for name, spec in specs.items()
                 }
                 return {name: future.result() for name, future in futures.items()}
         finally:
@@ -74,10 +91,12 @@ def compare(
             listener.join()
 
 
-def _train(name: str, spec: RunSpecification, folder: RunFolder, reports: Any) -> TrainingResult:
-    """In a process of its own: train, and report."""
+def _train(name: str, spec: RunSpecification, folder: RunFolder, reports: Any, *, overwrite: bool) -> TrainingResult:
+    """In a process of its own, which holds the folder: train, and report."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # one core per run; for threads of NEST the specification counts
-    return train(spec, folder, lambda epochs, test: reports.put((name, epochs, test)))
+    with folder.lock:
+        folder.begin(spec, overwrite=overwrite)
+        return train(spec, folder, lambda epochs, test: reports.put((name, epochs, test)))
 
 
 def _listen(reports: Queue[_Message | None], on_progress: Report | None) -> None:

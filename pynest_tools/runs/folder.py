@@ -8,15 +8,20 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import SpecificationError, UserError
-from ..kernel.parallel import rank, wait_for_all
+from ..kernel.parallel import in_first, rank, wait_for_all
+from ..networks.weights import require_memory_for
 from ..tasks import Task
-from .metrics import Metrics
+from .disk import append_line, reason, told, write_in_one_step
+from .lock import NAME as LOCK
+from .lock import FolderLock
+from .metrics import Metrics, of_set
 from .specification import RunSpecification
 
 
@@ -38,7 +43,7 @@ class RunFolder:
     Parameters
     ----------
     path : Path
-        The folder; `create` makes a new one.
+        The folder; `create` makes a new one. Who writes there holds its `lock`.
 
     Attributes
     ----------
@@ -48,6 +53,8 @@ class RunFolder:
     metrics, summary, evaluations, checkpoint, figures : Path
         One JSON record per test; results (JSON); one JSON record per later evaluation; folder of the checkpoints (checkpoint.py);
         folder of the figures (PNG).
+    lock : FolderLock
+        Held by a ``with`` block; whoever writes needs it, who reads does not.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -62,15 +69,20 @@ class RunFolder:
         self.best = self.checkpoint / "best"
         self.evaluations = self.path / "evaluations.jsonl"
         self.figures = self.path / "figures"
+        self.lock = FolderLock(self.path)
 
     @classmethod
     def create(cls, path: str | Path, spec: RunSpecification, *, overwrite: bool = False) -> RunFolder:
-        """Make the folder of a new run and write its specification.
+        """Make the folder of a new run and write its specification; see `begin`."""
+        folder = cls(path)
+        folder.begin(spec, overwrite=overwrite)
+        return folder
+
+    def begin(self, spec: RunSpecification, *, overwrite: bool = False) -> None:
+        """Make this the folder of a new run and write its specification.
 
         Parameters
         ----------
-        path : str or Path
-            Where; parents are made as needed.
         spec : RunSpecification
             The run.
         overwrite : bool
@@ -79,41 +91,46 @@ class RunFolder:
         Raises
         ------
         UserError
-            If the folder holds anything and `overwrite` is false, or cannot be written to.
+            If somebody else is writing there, if the folder holds anything and `overwrite` is false, or cannot be written to.
         """
-        folder = cls(path)
-        if rank() > 0:
-            wait_for_all()
-            return folder
-        try:
-            if folder.path.is_dir() and any(folder.path.iterdir()) and not overwrite:
-                raise UserError(
-                    f"the output folder {path} is not empty; name another one with --output, "
-                    "or replace the run in it with --overwrite"
-                )
-            folder.figures.mkdir(parents=True, exist_ok=True)
-            for former in (
-                folder.changes,
-                folder.data,
-                folder.preprocessing,
-                folder.metrics,
-                folder.summary,
-                folder.evaluations,
-            ):
-                former.unlink(missing_ok=True)
-            for figure in folder.figures.glob("*.png"):
-                figure.unlink()
-            shutil.rmtree(folder.checkpoint, ignore_errors=True)
-            folder.write_specification(spec)
-            folder._write_data(spec.task)
-            folder.metrics.touch()
-        except OSError as error:
+        with self.lock:
+            in_first(lambda: self._begin(spec, overwrite=overwrite))
+
+    def refuse_former(self) -> None:
+        """Raise UserError if the folder holds anything."""
+        if self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir()):
             raise UserError(
-                f"cannot write to the output folder {path}: {error.strerror or error}; "
-                "name a writable one with --output"
+                f"the output folder {self.path} is not empty; name another one with --output, "
+                "or replace the run in it with --overwrite"
+            )
+
+    def _begin(self, spec: RunSpecification, *, overwrite: bool) -> None:
+        require_memory_for(spec.network.sizes)
+        try:
+            if not overwrite:
+                self.refuse_former()
+            self._remove()
+            self.figures.mkdir(parents=True, exist_ok=True)
+            self._write_data(spec.task)
+            self.metrics.touch()
+            self._write_text(self.config, spec.to_toml())
+        except OSError as error:
+            with suppress(OSError):
+                self._remove()
+            raise UserError(
+                f"cannot write to the output folder {self.path}: {reason(error)}; name a writable one with --output"
             ) from error
-        wait_for_all()
-        return folder
+
+    def _remove(self) -> None:
+        """Remove the run, and nothing else."""
+        self.config.unlink(missing_ok=True)  # first, and written last: what has one is whole
+        for former in (self.changes, self.data, self.preprocessing, self.metrics, self.summary, self.evaluations):
+            former.unlink(missing_ok=True)
+        for figure in self.figures.glob("*.png"):
+            figure.unlink()
+        with suppress(OSError):  # other files in it are somebody's
+            self.figures.rmdir()
+        shutil.rmtree(self.checkpoint, ignore_errors=True)
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -145,64 +162,84 @@ class RunFolder:
         """Write the complete specification, in one step: other MPI processes may be reading the former one."""
         if rank() > 0:
             return
-        _write_in_one_step(self.config, spec.to_toml())
+        with self.told(self.config):
+            self._write_text(self.config, spec.to_toml())
 
     def _write_data(self, task: Task) -> None:
         """Keep what the task says of its data, and how it makes rates and targets of them."""
         if hasattr(task, "describe"):
-            self.data.write_text(json.dumps(task.describe(), indent=2) + "\n", encoding="utf-8")
+            self._write_text(self.data, json.dumps(task.describe(), indent=2) + "\n")
         if (preprocessing := getattr(task, "preprocessing", None)) is not None:
-            with self.preprocessing.open("wb") as file:
-                np.savez(file, **preprocessing.arrays())
+            write_in_one_step(self.preprocessing, lambda file: np.savez(file, **preprocessing.arrays()))
+
+    @staticmethod
+    def _write_text(path: Path, text: str) -> None:
+        write_in_one_step(path, lambda file: file.write(text.encode()))
+
+    def told(self, path: Path, then: str = "") -> AbstractContextManager[None]:
+        """Say of what cannot be written at a path how the run goes on (`disk.told`)."""
+        return told(
+            path, then or f"pyramidal resume {self.path} goes on from the last test, as if nothing had happened"
+        )
 
     def refuse_other_data(self, task: Task) -> None:
         """Raise UserError if the task's data are not those with which the run began."""
         if self.data.is_file() and hasattr(task, "describe"):
-            before, now = json.loads(self.data.read_text(encoding="utf-8")), task.describe()
+            before, now = _read_json(self.data), task.describe()
             if before.get("sha256") != now.get("sha256"):
                 raise UserError(
                     f"the data of the run have changed since it began: their SHA-256 was {before.get('sha256')} and is now "
                     f"{now.get('sha256')}; put the former data back, or begin a new run"
                 )
 
-    def append(self, path: Path, record: Mapping[str, Any]) -> None:
-        """Append a record to one of the files of records and close it, so that a crash loses nothing."""
+    def append(self, path: Path, record: Mapping[str, Any], then: str = "") -> None:
+        """Append a record to one of the files of records, so that a crash loses nothing; `then` as for `told`."""
         if rank() > 0:
             return
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(record), allow_nan=False) + "\n")
+        line = json.dumps(dict(record), allow_nan=False)
+        with self.told(path, then):
+            append_line(path, line)
 
     def read_metrics(self) -> list[Metrics]:
-        """Records of all tests; an unfinished last line (a run that was killed) is left out.
+        """Records of all tests; a last line that is not whole (of a run that was killed) is left out.
 
         Raises
         ------
         UserError
-            If the file cannot be read or holds anything but such records.
+            If the file cannot be read, or another line is not whole.
         """
         try:
-            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            return [json.loads(line) for line in lines if line.endswith("\n")]
-        except (OSError, ValueError) as error:
+            lines = self.metrics.read_bytes().removesuffix(b"\n").split(b"\n")
+        except OSError as error:
             raise UserError(f"cannot read the metrics {self.metrics}: {error}") from error
+        records = []
+        for number, line in enumerate(lines, start=1):
+            record = _record(line)
+            if record is not None:
+                records.append(record)
+            elif number < len(lines):
+                raise UserError(
+                    f"cannot read the metrics {self.metrics}: line {number} is damaged; take it out, the others are whole"
+                )
+        return records
+
+    def read_summary(self) -> dict[str, Any]:
+        """The results; empty if the run was killed before its end; raises UserError if the file is damaged."""
+        if not self.summary.exists():
+            return {}
+        found = _read_json(self.summary)
+        if not _is_summary(found):
+            raise UserError(f"{self.summary} is damaged; pyramidal resume {self.path} writes it anew")
+        return found
 
     def forget_metrics_after(self, samples: int) -> list[Metrics]:
-        """Drop the records of later tests, whose samples are to be learned again; returns the others.
-
-        Raises
-        ------
-        UserError
-            If the file lacks the record of the test after so many samples.
-        """
+        """Drop the records of later tests, whose samples are to be learned again; returns the others."""
         records = [record for record in self.read_metrics() if record["samples"] <= samples]
-        if not records or records[-1]["samples"] != samples:
-            raise UserError(
-                f"{self.metrics} lacks the record of the test after {samples} samples, where the checkpoint is"
-            )
         wait_for_all()  # until every process has read
         if rank() > 0:
             return records
-        _write_in_one_step(self.metrics, "".join(json.dumps(record) + "\n" for record in records))
+        with self.told(self.metrics):
+            self._write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in records))
         return records
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -211,11 +248,57 @@ class RunFolder:
             return
         text = json.dumps(summary, indent=2, allow_nan=False)
         rows = re.sub(r"\[[\d\s,.]*\]", lambda row: " ".join(row[0].split()), text)  # of numbers, in one line
-        _write_in_one_step(self.summary, rows + "\n")
+        with self.told(self.summary):
+            self._write_text(self.summary, rows + "\n")
 
 
-def _write_in_one_step(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the former one or the new one, never half of it."""
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+def _record(line: bytes) -> Metrics | None:
+    """The record of a test, or None if the line is none."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    whole = (
+        isinstance(record, dict)
+        and all(_is_number(record.get(key)) for key in ("epoch", "samples", "wall_s"))
+        and any(_is_score(of_set(record, name)) for name in ("validation", "test"))
+        and _are_numbers(record.get("rate_mean"))
+    )
+    return record if whole else None
+
+
+def _is_summary(found: Mapping[str, Any]) -> bool:
+    test, baselines = found.get("test"), found.get("baselines", {})
+    return (
+        (test is None or _is_score(test))
+        and isinstance(baselines, dict)
+        and all(_are_numbers(each) and "test" in each for each in baselines.values())
+        and _is_number(found.get("wall_s"))
+    )
+
+
+def _is_score(metrics: Any) -> bool:
+    """Whether these are scores: a loss, and accuracy or R²; a confusion matrix, if there is one, is square."""
+    if not isinstance(metrics, dict) or not _is_number(metrics.get("loss")):
+        return False
+    rows = metrics.get("confusion", [])
+    square = isinstance(rows, list) and all(isinstance(row, list) and len(row) == len(rows) for row in rows)
+    return square and any(_is_number(metrics.get(key)) for key in ("accuracy", "r2"))
+
+
+def _are_numbers(found: Any) -> bool:
+    return isinstance(found, dict) and all(_is_number(value) for value in found.values())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"cannot read {path}: it is damaged")
+    return found

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-import tomlkit.exceptions
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import SpecificationError, UserError
@@ -21,7 +20,7 @@ from ..networks.microcircuit import (
     SimulationParameters,
     TrialParameters,
 )
-from ..settings import Settings, explain, merged, to_toml
+from ..settings import Settings, explain, merged, parse_toml, to_toml
 from ..tasks import Task, find_task
 from ..tasks.protocol import default_run_of
 from .schedule import Decay, Schedule, Schedules
@@ -177,7 +176,9 @@ class RunSpecification(Settings):
             entries = merged(entries, changes)
             if isinstance(network := entries["network"], Mapping):
                 entries["network"] = _with_sizes(network, made, changes.get("network", {}))
-            if entries.get("backend", DEFAULT_BACKEND) in NEST_BACKENDS:  # a default batch is for backends that can
+            if entries.get("backend", DEFAULT_BACKEND) in list(
+                NEST_BACKENDS
+            ):  # a default batch is for backends that can
                 own = changes.get("training", {})
                 entries = merged({"training": {}}, entries)
                 if isinstance(own, Mapping) and "batch_size" not in own:
@@ -264,10 +265,17 @@ def _with_sizes(network: Mapping[str, Any], task: Task, given: Mapping[str, Any]
 def read_toml(path: str | Path) -> dict[str, Any]:
     """Nested dictionary of a TOML file; raises SpecificationError if it cannot be read or is no TOML."""
     try:
-        return tomlkit.parse(Path(path).read_text(encoding="utf-8")).unwrap()
-    except (OSError, UnicodeDecodeError) as error:
+        content = Path(path).read_bytes()
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise SpecificationError(f"{path} is in UTF-16: save it in UTF-8, as TOML is")
+        text = content.decode("utf-8-sig")  # some editors begin with a byte-order mark
+    except OSError as error:
         raise SpecificationError(f"cannot read {path}: {error}") from error
-    except tomlkit.exceptions.TOMLKitError as error:
+    except UnicodeDecodeError as error:
+        raise SpecificationError(f"{path} is no text in UTF-8 ({error}): save it in UTF-8, as TOML is") from error
+    try:
+        return parse_toml(text)
+    except ValueError as error:
         raise SpecificationError(f"{path} is not valid TOML: {error}") from error
 
 

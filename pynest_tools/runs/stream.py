@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UserError
 from ..tasks import Samples, Task
 from .specification import TrainingParameters
 
@@ -57,6 +58,11 @@ class Stream:
         self._order = state["order"]
         self._rng.bit_generator.state = self._order
         self._current = self._draw() if self.position > 0 else None
+        if self._current is not None and self.position >= len(self._current):
+            raise UserError(
+                f"an epoch of task {self._task.name} has {len(self._current)} samples, and the run had done {self.position} of one: "
+                "its data have changed; put the former data back, or begin a new run"
+            )
 
     @property
     def progress(self) -> float:

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..errors import Remark, UserError
 from ..kernel.parallel import rank
 from ..networks import NUMPY_BACKENDS, build_network
 from ..networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights, refuse_absurd
@@ -18,7 +21,7 @@ from ..networks.microcircuit import Microcircuit
 from ..networks.weights import initial_weights
 from ..tasks import Samples, Task
 from ..tasks.protocol import baselines_of, tested_set
-from .checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, has_checkpoint, load_checkpoint, remove_others, save_checkpoint
 from .folder import RunFolder
 from .metrics import Metrics, Rates, of_set, prefixed, scores, share_at_bound
 from .specification import RunSpecification
@@ -60,17 +63,23 @@ def train(
     -------
     TrainingResult
     """
-    loop = _Loop([spec], folder, on_progress)
-    if weights is not None:
-        loop.members[0].weights = loop.members[0].result.weights = weights
-    return loop.run()[0]
+    with folder.lock if folder is not None else nullcontext():
+        loop = _Loop([spec], folder, on_progress)
+        if weights is not None:
+            loop.members[0].weights = loop.members[0].result.weights = weights
+        return loop.run()[0]
 
 
-def resume(folder: RunFolder, spec: RunSpecification, on_progress: Progress | None = None) -> TrainingResult:
+def resume(
+    folder: RunFolder,
+    spec: RunSpecification,
+    on_progress: Progress | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> TrainingResult:
     """Continue a run from its last checkpoint, so that it ends as if it had never been interrupted.
 
     A longer run is what it would have been from the start if it had ended at one of its tests, and if nothing depends on its length as
-    some schedules do.
+    some schedules do. Of a last checkpoint or record that is damaged a `Remark` tells, and the run goes on from the best one.
 
     Parameters
     ----------
@@ -80,6 +89,8 @@ def resume(folder: RunFolder, spec: RunSpecification, on_progress: Progress | No
         Its specification from here on.
     on_progress : callable, optional
         As for `train`.
+    changes : mapping, optional
+        Entries in which that differs from what was before, to be recorded with the epoch from which they hold.
 
     Returns
     -------
@@ -89,13 +100,54 @@ def resume(folder: RunFolder, spec: RunSpecification, on_progress: Progress | No
     Raises
     ------
     UserError
-        If the folder holds no checkpoint, or the data are not those of the run.
+        If somebody else is writing this run, no checkpoint is left, the data are not those of the run, or it is to end before the
+        test where it is.
     """
-    folder.refuse_other_data(spec.task)
-    checkpoint = load_checkpoint(folder.checkpoint, spec.network.sizes)
-    loop = _Loop([spec], folder, on_progress, checkpoint)
-    folder.write_specification(spec)
-    return loop.run()[0]
+    with folder.lock:
+        folder.refuse_other_data(spec.task)
+        checkpoint = _last_whole(folder, spec.network.sizes)
+        if checkpoint is None:
+            folder.forget_metrics_after(-1)
+        state = checkpoint.state if checkpoint is not None else {"epoch": 0, "position": 0, "samples": 0}
+        done = state["epoch"] + (state["position"] > 0)
+        if spec.training.epochs < done:
+            raise UserError(
+                f"training.epochs = {spec.training.epochs} is less than what {folder.path} has learned by its last test, and nothing "
+                f"can be unlearned: give {done} or more, or begin a new run"
+            )
+        loop = _Loop([spec], folder, on_progress, checkpoint)
+        folder.write_specification(spec)
+        if changes:
+            folder.append(folder.changes, {"epoch": state["epoch"], "samples": state["samples"], "set": dict(changes)})
+        return loop.run()[0]
+
+
+def _last_whole(folder: RunFolder, sizes: Sequence[int]) -> Checkpoint | None:
+    """The last checkpoint that is whole and whose record is, else the best one; None if the run was killed before its first one."""
+    records = folder.read_metrics()
+    tested = {record["samples"] for record in records}
+    if not has_checkpoint(folder.checkpoint) and len(records) <= 1:
+        return None
+    faults: list[UserError] = []
+    for place in (folder.checkpoint, folder.best):
+        try:
+            found = load_checkpoint(place, sizes)
+        except UserError as error:
+            faults.append(error)
+            continue
+        if found.state["samples"] in tested:
+            for fault in faults:
+                warnings.warn(
+                    f"{fault}; going on from the best, after epoch {found.state['epoch']}", Remark, stacklevel=2
+                )
+            return found
+        faults.append(
+            UserError(
+                f"{folder.metrics} lacks the record of the test after {found.state['samples']} samples, where the checkpoint is: put "
+                "that line back, or begin the run anew"
+            )
+        )
+    raise faults[0]
 
 
 def train_seeds(
@@ -255,13 +307,17 @@ class _Loop:
         member = self.members[0]
         result = member.result
         member.weights = result.weights = checkpoint.weights
+        remove_others(folder.checkpoint, checkpoint)  # it may have been killed before it could
         result.records = folder.forget_metrics_after(checkpoint.state["samples"])
         if result.tested_on == "validation":
             if result.tests_since_best == 0:  # it may have been killed before this was kept as the best
                 result.best_weights = checkpoint.weights
-                save_checkpoint(folder.best, checkpoint)
+                self._save(folder.best, checkpoint)
             else:
-                result.best_weights = load_checkpoint(folder.best, self.spec.network.sizes).weights
+                try:
+                    result.best_weights = load_checkpoint(folder.best, self.spec.network.sizes).weights
+                except UserError as error:
+                    warnings.warn(f"{error}; the best weights so far are lost", Remark, stacklevel=2)
         member.stream.restore(checkpoint.state)
         self.start -= result.records[-1]["wall_s"]
         self.simulation_s = checkpoint.simulation_s
@@ -399,9 +455,14 @@ class _Loop:
             if self.folder is not None:
                 self.folder.append(self.folder.metrics, result.records[-1])
                 checkpoint = Checkpoint(result.weights, member.stream.state, simulation_s)
-                save_checkpoint(self.folder.checkpoint, checkpoint)
+                self._save(self.folder.checkpoint, checkpoint)
                 if is_best:
-                    save_checkpoint(self.folder.best, checkpoint)
+                    self._save(self.folder.best, checkpoint)
+
+    def _save(self, place: Path, checkpoint: Checkpoint) -> None:
+        assert self.folder is not None
+        with self.folder.told(place):
+            save_checkpoint(place, checkpoint)
 
     def _ends_early(self) -> bool:
         """Whether every network has learned, or has waited in vain for a better test."""
@@ -420,6 +481,7 @@ class _Loop:
                 result.test = of_set(result.records[-1], "test")
         else:
             waited = 0 < training.patience <= min(result.tests_since_best for result in results)
+            waited = waited and all(result.best_weights is not None for result in results)
             for result in results:
                 result.tested_weights = "best" if waited else "last"
             weights = [result.best_weights if waited else result.weights for result in results]

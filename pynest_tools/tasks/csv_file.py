@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UserError
+from ..memory import require_memory
 from ..settings import suggestion
-from .memory import require_memory
 from .samples import FloatArray
 
 ROWS = 20_000  # read at once
 LONGEST_LINE = 2**24  # characters; what is longer is no table
+MOST_LINES = 1000  # of a row, whose texts may hold line breaks between quotation marks
 SAMPLE = 2**16  # characters from which the delimiter and the length of a line are taken
 DELIMITERS = ",;\t"
 TEXT = 40.0  # bytes of a target, which is text at first, and its place among the others
@@ -74,8 +76,9 @@ class _Table:
     """The rows of a file, with the number of their line for messages."""
 
     def __init__(self, path: Path, file: TextIO, delimiter: str) -> None:
-        self._path = path
-        self._rows = csv.reader(_lines(path, file), delimiter=delimiter)
+        self._path, self._file = path, file
+        self._lines_of_row = 0
+        self._rows = csv.reader(self._lines(), delimiter=delimiter)
         self.header = [name.strip() for name in next(self._rows, [])]
 
     def read(
@@ -106,6 +109,7 @@ class _Table:
 
     def _numbered(self) -> Iterator[tuple[int, list[str]]]:
         for row in self._rows:
+            self._lines_of_row = 0
             if not row:
                 continue  # an empty line
             if len(row) != len(self.header):
@@ -114,12 +118,24 @@ class _Table:
                 )
             yield self._rows.line_num, row
 
+    def _lines(self) -> Iterator[str]:
+        while line := self._file.readline(LONGEST_LINE):
+            if len(line) == LONGEST_LINE:
+                raise UserError(f"{self._path} has a line of more than {LONGEST_LINE} characters: it is no table")
+            self._lines_of_row += 1
+            if self._lines_of_row > MOST_LINES:
+                raise UserError(
+                    f"{self._path} has a row of more than {MOST_LINES} lines: a quotation mark is not closed"
+                )
+            yield line
+
     def _numbers(self, chunk: list[tuple[int, list[str]]], inputs: list[int]) -> FloatArray:
         try:
             numbers = np.array([[row[i] for i in inputs] for _, row in chunk], dtype=np.float64)
         except ValueError:
             self._blame(chunk, inputs)
-            raise
+            # nobody to blame: white space that Python knows and numpy does not
+            numbers = np.array([[float(row[i].strip()) for i in inputs] for _, row in chunk])
         if not np.all(np.isfinite(numbers)):
             self._blame(chunk, inputs)
         return numbers
@@ -158,13 +174,6 @@ class _Table:
         return np.stack(columns, axis=1).astype(np.float64)
 
 
-def _lines(path: Path, file: TextIO) -> Iterable[str]:
-    while line := file.readline(LONGEST_LINE):
-        if len(line) == LONGEST_LINE:
-            raise UserError(f"{path} has a line of more than {LONGEST_LINE} characters: it is no table")
-        yield line
-
-
 def _delimiter(sample: str) -> str:
     header = sample.splitlines()[0]
     return max(DELIMITERS, key=header.count)
@@ -174,17 +183,18 @@ def _columns(
     path: Path, header: list[str], target: Sequence[str], features: Sequence[str]
 ) -> tuple[list[int], list[int]]:
     """Positions of the columns of features and of targets."""
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, n in Counter(header).items() if n > 1)
     if twice:
         raise UserError(
             f"{path} has more than one column named {', '.join(map(repr, twice))}: give each a name of its own"
         )
+    place = {name: i for i, name in enumerate(header)}
     if features:
         for name in features:
-            if name not in header:
+            if name not in place:
                 raise UserError(f"{path} has no column {name!r}, which was learned; {suggestion(name, header)}")
-        there = target if all(name in header for name in target) else ()
-        return [header.index(name) for name in features], [header.index(name) for name in there]
+        there = target if all(name in place for name in target) else ()
+        return [place[name] for name in features], [place[name] for name in there]
     if all(_is_number(name) for name in header):
         raise UserError(f"{path} begins with numbers, {', '.join(header[:4])}: the first line must name the columns")
     if len(header) < 2:
@@ -193,11 +203,11 @@ def _columns(
         )
     target = target or header[-1:]
     for name in target:
-        if name not in header:
+        if name not in place:
             raise UserError(f"{path} has no column {name!r} for the target; {suggestion(name, header)}")
     if len(target) == len(header):
         raise UserError(f"all columns of {path} are targets: there must be a feature")
-    return [i for i, name in enumerate(header) if name not in target], [header.index(name) for name in target]
+    return [i for i, name in enumerate(header) if name not in target], [place[name] for name in target]
 
 
 def _check_size(path: Path, sample: str, inputs: int, outputs: int) -> None:

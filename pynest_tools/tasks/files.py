@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..archive import names_in, read_archive
 from ..errors import UserError
 from .csv_file import read_csv
 from .idx import TEST, TRAINING, idx_pair, labels_beside, read_idx_pair
-from .memory import require_memory
 from .preprocessing import check_lengths, checked_features
 from .samples import FloatArray
 from .targets import check_finite_targets
 
 OPENML = "openml:"
 TABLES = (".csv", ".tsv", ".txt")
+ARRAYS = ("x", "y", "x_train", "y_train", "x_test", "y_test")  # of an .npz, in any case
 FORMATS = '.npz, .csv, IDX images (a folder or file, ".gz" too), or "openml:NAME"'
 
 
@@ -228,38 +228,28 @@ def _flat(images: NDArray[Any] | None) -> FloatArray | None:
 
 
 def _npz(path: Path) -> Contents:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            require_memory(float(sum(item.file_size for item in archive.zip.infolist())), str(path))
-            names = {name.lower(): name for name in archive.files}
-            training = [names.get(name) for name in (("x_train", "y_train") if "x_train" in names else ("x", "y"))]
-            test = [names.get(name) for name in ("x_test", "y_test")]
-            if training[0] is None and test[0] is None:
-                there = ", ".join(archive.files) or "none"
-                raise UserError(
-                    f"{path} must have the arrays x and y, or x_train, y_train, x_test and y_test; it has {there}"
-                )
-            arrays = [_array(archive, name, path) if name else None for name in (*training, *test)]
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is no file of numpy.savez: {error}") from error
-    x, y, x_test, y_test = arrays
+    arrays = {name.lower(): array for name, array in read_archive(path, wanted=lambda n: n.lower() in ARRAYS).items()}
+    training = ("x_train", "y_train") if "x_train" in arrays else ("x", "y")
+    if training[0] not in arrays and "x_test" not in arrays:
+        there = ", ".join(names_in(path)) or "none"
+        raise UserError(f"{path} must have the arrays x and y, or x_train, y_train, x_test and y_test; it has {there}")
+    x, y, x_test, y_test = (_text(path, name, arrays.get(name)) for name in (*training, "x_test", "y_test"))
     images = x if x is not None else x_test
     if images is not None and images.ndim == 3:
         return _images(path, x, y, x_test, y_test)
     return Contents(x, y, x_test, y_test)
 
 
-def _array(archive: Any, name: str, path: Path) -> NDArray[Any]:
+def _text(path: Path, name: str, array: NDArray[Any] | None) -> NDArray[Any] | None:
+    """The same, but bytes as the text that they are in UTF-8."""
+    if array is None or array.dtype.kind != "S":
+        return array
     try:
-        found = archive[name]
-    except ValueError as error:
-        if "Object arrays" not in str(error):
-            raise
+        return np.asarray(np.char.decode(array, "utf-8"))
+    except UnicodeDecodeError as error:
         raise UserError(
-            f"the array {name} of {path} holds Python objects, which could run code when read: save numbers or text, "
-            f"such as {name}.astype(float) or {name}.astype(str)"
+            f"the array {name} of {path} is no text in UTF-8 ({error}): save it as text or numbers"
         ) from error
-    return np.asarray(np.char.decode(found, "utf-8") if found.dtype.kind == "S" else found)
 
 
 def _checked(source: str, found: Contents) -> Contents:

@@ -229,7 +229,9 @@ def checked_features(x: ArrayLike, names: Sequence[str] = ()) -> FloatArray:
         raise UserError(f"x is empty: it has {found.shape[0]} samples of {found.shape[1]} features")
     if found.dtype != np.float32:
         found = found.astype(np.float64, copy=False)
-    if not np.all(np.isfinite(found.sum(axis=0, dtype=np.float64))):  # a sum, since a mask of all would take memory
+    with np.errstate(over="ignore", invalid="ignore"):  # told below
+        totals = found.sum(axis=0, dtype=np.float64)  # a sum, since a mask of all would take memory
+    if not np.all(np.isfinite(totals)):
         for j in range(found.shape[1]):
             bad = np.flatnonzero(~np.isfinite(found[:, j]))
             if len(bad):

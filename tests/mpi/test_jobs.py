@@ -216,6 +216,10 @@ def test_a_killed_process_ends_the_job_and_the_run_goes_on(tmp_path):
             assert job.poll() is None, job.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        second = launch(2, "-m", "pynest_tools", "resume", folder)  # of the same run, while it is going on
+        assert second.returncode != 0
+        assert "is in use: process" in second.stderr
+        assert job.poll() is None
         workers = subprocess.run(
             ["pgrep", "-f", f"{sys.executable} -m pynest_tools.*{folder}"], capture_output=True, text=True, check=True
         )
@@ -232,6 +236,32 @@ def test_a_killed_process_ends_the_job_and_the_run_goes_on(tmp_path):
     resumed = launch(2, "-m", "pynest_tools", "resume", folder, "--epochs", done + 1)
     assert resumed.returncode == 0, resumed.stderr
     assert_identical(read(folder), reference(processes=0, threads=2, epochs=done + 1))
+
+
+def test_a_refusal_reaches_every_process_of_a_script(tmp_path):
+    """Nobody waits for the first process, which alone looks at the folder."""
+    (tmp_path / "run").mkdir()
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import pynest_tools as pt\n"
+        "from pynest_tools.errors import UserError\n"
+        "from pynest_tools.kernel.parallel import rank\n"
+        "from pynest_tools.runs.lock import FolderLock\n"
+        "def say():\n"
+        "    try:\n"
+        "        pt.train(output=sys.argv[1])\n"
+        "    except UserError as error:\n"
+        "        Path(f'{sys.argv[1]}-{rank()}').write_text(str(error))\n"
+        "with FolderLock(Path(sys.argv[1])):\n"
+        "    say()\n"
+    )
+    done = launch(2, script, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    first, second = ((tmp_path / f"run-{rank}").read_text() for rank in range(2))
+    assert first == second
+    assert "is in use: process" in first
 
 
 def test_comparison_is_refused(tmp_path):

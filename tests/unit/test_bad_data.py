@@ -120,7 +120,7 @@ def test_a_table_of_10_gigabytes_is_refused_before_it_is_read(tmp_path, monkeypa
     with path.open("w") as file:
         file.write("a,b,y\n" + "1.5,2.5,u\n" * 10_000)
         file.truncate(10_000_000_000)
-    monkeypatch.setattr("pynest_tools.tasks.memory.available_memory", lambda: 64e9)
+    monkeypatch.setattr("pynest_tools.memory.available_memory", lambda: 64e9)
     # 1e9 lines of 10 characters; 2 features of 8 bytes, 40 for the target; 4 copies
     with pytest.raises(UserError, match=r"would take 224 GB of memory, and 64 GB are free: give fewer samples"):
         Data(data=str(path))
@@ -138,7 +138,7 @@ def test_data_beyond_the_memory_that_is_free(tmp_path, monkeypatch, name):
     np.savez(tmp_path / "t.npz", x=X, y=Y)
     (tmp_path / "t.csv").write_text("a,y\n" + "1,2\n" * 100)
     write_images(tmp_path)
-    monkeypatch.setattr("pynest_tools.tasks.memory.available_memory", lambda: 1000.0)
+    monkeypatch.setattr("pynest_tools.memory.available_memory", lambda: 1000.0)
     with pytest.raises(UserError, match="GB of memory, and 1e-06 GB are free"):
         Data(data=str(tmp_path / name))
 

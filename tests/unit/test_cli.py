@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -128,6 +129,32 @@ def test_a_run_may_go_on_with_other_settings_which_are_recorded(pyramidal, netwo
         ("psi=3", "psi is not"),
     ):
         assert words in sentence(pyramidal("resume", "out", "--set", setting))
+
+
+def test_a_run_does_not_end_before_what_it_has_learned(pyramidal, networks, tmp_path):
+    """Refused before anything is written, as what is no run at all is."""
+    assert pyramidal("train", "bars", "--epochs", "10", "--output", "out").exit_code == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    said = sentence(pyramidal("resume", "out", "--epochs", "9"))
+    assert "training.epochs = 9 is less than what out has learned by its last test" in said
+    assert "give 10 or more, or begin a new run" in said
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+    assert pyramidal("resume", "out", "--epochs", "10").exit_code == 0
+
+
+def test_an_answer_that_standard_output_cannot_hold_is_said(pyramidal, networks, tmp_path):
+    table = "a,b,y\n" + "1,2,文\n2,1,中\n" * 10
+    (tmp_path / "mine.csv").write_text(table, encoding="utf-8")
+    arguments = ["--data", "mine.csv", "--backend", "backprop", "--epochs", "1", "--output", "out"]
+    assert pyramidal("train", "data", *arguments).exit_code == 0
+    predict = [sys.executable, "-m", "pynest_tools", "predict", "out", "--data", "mine.csv"]
+    western = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    result = subprocess.run(predict, env=western, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "the standard output has no character" in result.stderr
+    assert "name a file with --output, or set PYTHONIOENCODING=utf-8" in result.stderr
+    assert pyramidal("predict", "out", "--data", "mine.csv", "--output", "answers.csv").exit_code == 0
+    assert (tmp_path / "answers.csv").read_text(encoding="utf-8").startswith("y\n")
 
 
 def test_finished_runs_are_compared(pyramidal, networks, tmp_path):

@@ -91,11 +91,16 @@ def test_a_read_only_folder_is_said(tmp_path):
         RunFolder.create(tmp_path / "run", SPEC)
 
 
+def record(epoch, loss):
+    scores = {"validation_loss": loss, "validation_accuracy": 0.5, "validation_confusion": [[1, 0], [1, 0]]}
+    return {"epoch": epoch, "samples": 24 * epoch, **scores, "rate_mean": {"P_0": 500.0}, "wall_s": 1.5}
+
+
 def test_metrics_are_on_disk_at_once_and_survive_a_torn_line(tmp_path):
     folder = RunFolder.create(tmp_path, SPEC)
-    records = [{"epoch": 0, "test_loss": 0.5}, {"epoch": 1, "train_loss": 0.1 + 0.2}]
-    for n, record in enumerate(records, start=1):
-        folder.append(folder.metrics, record)
+    records = [record(0, 0.5), record(1, 0.1 + 0.2)]
+    for n, each in enumerate(records, start=1):
+        folder.append(folder.metrics, each)
         assert folder.read_metrics() == records[:n]
     with folder.metrics.open("a") as file:
         file.write('{"epoch": 2, "tra')
@@ -104,21 +109,44 @@ def test_metrics_are_on_disk_at_once_and_survive_a_torn_line(tmp_path):
 
 def test_records_of_tests_after_the_checkpoint_are_forgotten(tmp_path):
     folder = RunFolder.create(tmp_path, SPEC)
-    records = [{"samples": samples} for samples in (0, 24, 48, 72)]
-    for record in records:
-        folder.append(folder.metrics, record)
+    records = [record(epoch, 0.5) for epoch in range(4)]
+    for each in records:
+        folder.append(folder.metrics, each)
     assert folder.forget_metrics_after(48) == records[:3]
     assert folder.read_metrics() == records[:3]
-    with pytest.raises(UserError, match="lacks the record of the test after 30 samples"):
-        folder.forget_metrics_after(30)
-    assert folder.read_metrics() == records[:3]
 
 
-def test_broken_metrics_are_said(tmp_path):
+@pytest.mark.parametrize(
+    "line", ["no json", "[]", "{}", '{"epoch": 1}', "[" * 100_000, json.dumps(record(1, 0.5) | {"rate_mean": 3})]
+)
+def test_a_damaged_line_is_said_and_the_last_one_left_out(tmp_path, line):
     folder = RunFolder.create(tmp_path, SPEC)
-    folder.metrics.write_text("no json\n")
-    with pytest.raises(UserError, match="cannot read the metrics"):
+    whole = json.dumps(record(0, 0.5))
+    folder.metrics.write_text(f"{whole}\n{line}\n")
+    assert folder.read_metrics() == [record(0, 0.5)]
+    folder.metrics.write_text(f"{whole}\n{line}\n{whole}\n")
+    with pytest.raises(
+        UserError, match=r"cannot read the metrics .*: line 2 is damaged; take it out, the others are whole"
+    ):
         folder.read_metrics()
+
+
+def test_a_line_after_a_torn_one_is_a_line_of_its_own(tmp_path):
+    folder = RunFolder.create(tmp_path, SPEC)
+    folder.evaluations.write_text('{"seed": 0}\n{"seed": 1, "lo')
+    folder.append(folder.evaluations, {"seed": 2})
+    assert folder.evaluations.read_text().splitlines() == ['{"seed": 0}', '{"seed": 1, "lo', '{"seed": 2}']
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"test": 3}', '{"test": null, "baselines": {"chance": {"tes": 1}}}']
+)
+def test_a_damaged_summary_is_said(tmp_path, content):
+    folder = RunFolder.create(tmp_path, SPEC)
+    assert folder.read_summary() == {}
+    folder.summary.write_text(content)
+    with pytest.raises(UserError, match=r"summary\.json"):
+        folder.read_summary()
 
 
 def test_summary_is_replaced_whole(tmp_path):

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from pynest_tools.errors import UserError
+from pynest_tools.runs.folder import RunFolder
 from pynest_tools.runs.specification import (
     Microcircuit,
     NeuronParameters,
@@ -299,3 +301,69 @@ def test_configuration_of_the_experiment_is_the_default(task):
     config = Path(__file__).parents[2] / "experiments" / task / "config.toml"
     assert RunSpecification.from_toml(config) == RunSpecification.for_task(task)
     assert config.read_text(encoding="utf-8") == RunSpecification.for_task(task).to_toml()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [("utf-8-sig", None), ("utf-16", "is in UTF-16: save it in UTF-8"), ("latin-1", "is no text in UTF-8")],
+)
+def test_encodings_of_a_configuration(tmp_path, encoding, words):
+    path = tmp_path / "run.toml"
+    path.write_text('# größer\nseed = 5\n[task]\nname = "bars"\n', encoding=encoding)
+    if words is None:
+        assert RunSpecification.from_toml(path).seed == 5
+    else:
+        with pytest.raises(SpecificationError, match=words):
+            RunSpecification.from_toml(path)
+
+
+def test_toml_that_is_nested_too_deeply_is_said(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("a = " + "[" * 100_000)
+    with pytest.raises(SpecificationError, match="nested"):
+        RunSpecification.from_toml(path)
+
+
+def trial(**times):
+    return RunSpecification.for_task("bars", {"network": {"trial": times}})
+
+
+@pytest.mark.parametrize("t_pres", [1e308, 1e12])
+def test_times_beyond_all_steps_are_said(t_pres):
+    with pytest.raises(
+        SpecificationError, match=r"trial.t_pres must be at most 1e\+12 time steps simulation.h = 0.1 ms"
+    ):
+        trial(t_pres=t_pres)
+    with pytest.raises(SpecificationError, match=r"simulation.delay must be at most 100000 time steps"):
+        RunSpecification.for_task("bars", {"network": {"simulation": {"delay": 1e5}}})
+
+
+@pytest.mark.parametrize("steps", [2**33 + 1, 10**11 + 3, 10**12 - 1])
+def test_long_times_on_the_grid_are_accepted_and_others_refused(steps):
+    """A decimal time of so many steps is rounded to 2^-53 of itself, more than a millionth of a step from 2^33 on."""
+    text = f"{steps // 10}.{steps % 10}"  # of 0.1 ms, as a user writes it
+    assert trial(t_pres=float(text)).network.trial.t_pres == float(text)
+    with pytest.raises(SpecificationError, match="must be a multiple of the time step"):
+        trial(t_pres=float(f"{text}5"))  # half a step more
+
+
+def test_learning_rates_that_match_beyond_all_numbers_are_said():
+    for plasticity, neuron in (({"eta_up": 1e308}, {}), ({}, {"g_nudge": 5e-324, "g_target": 0.06})):
+        network = {"plasticity": {"eta_ip": "match", **plasticity}, "neuron": neuron}
+        with pytest.raises(SpecificationError, match="comes to more than any number"):
+            RunSpecification.for_task("bars", {"network": network})
+
+
+def test_more_threads_than_nest_can_number_are_said():
+    with pytest.raises(
+        SpecificationError, match=r"simulation.threads must be less than or equal to 511, got 1000000000"
+    ):
+        RunSpecification.for_task("bars", {"network": {"simulation": {"threads": 10**9}}})
+
+
+def test_a_circuit_that_no_memory_holds_is_said_before_a_folder_is_touched(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    spec = RunSpecification.for_task("bars", {"network": {"hidden": [10**12], "plasticity": {"eta_up": 0.01}}})
+    with pytest.raises(UserError, match=r"a circuit of sizes \[9, 1000000000000, 3\], with .* weights, would take"):
+        RunFolder.create(tmp_path, spec, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import UserError
+from .errors import UserError
 
 #: Copies of the numbers that a run holds at most: while a file is read, its parts and their sum; later the raw data, those of a part
 #: of the split, their rates, and one epoch in its order.
@@ -19,26 +19,28 @@ def available_memory() -> float:
     return min(found)
 
 
-def require_memory(numbers: float, what: str) -> None:
+def require_memory(numbers: float, what: str, copies: int = COPIES) -> None:
     """Refuse what does not fit.
 
     Parameters
     ----------
     numbers : float
-        Bytes of the numbers themselves; a run needs `COPIES` times that.
+        Bytes of the numbers themselves.
     what : str
         What they are, for the message.
+    copies : int
+        How many times that is held.
 
     Raises
     ------
     UserError
         If there is less memory.
     """
-    needed, there = COPIES * numbers, available_memory()
+    needed, there = copies * numbers, available_memory()
     if needed > there:
         raise UserError(
             f"{what} would take {needed / GIGABYTE:.3g} GB of memory, and {there / GIGABYTE:.3g} GB are free: "
-            "give fewer samples or columns, or use a machine with more memory"
+            "give fewer samples, columns or cells, or use a machine with more memory"
         )
 
 
