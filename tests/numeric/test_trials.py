@@ -99,7 +99,8 @@ def test_after_a_reset_as_in_a_fresh_network(nest, min_delay, threads):
 
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize("min_delay", [1, 5])
-def test_one_simulation_of_many_trials_or_many(nest, min_delay, resets):
+@pytest.mark.parametrize("chunks", [None, [PERIOD] * len(STIMULI)], ids=["random", "whole trials"])
+def test_one_simulation_of_many_trials_or_many(nest, min_delay, resets, chunks):
     """Also if parameters are set in between: the clock goes on."""
     n_steps = PERIOD * len(STIMULI)
     trials = TRIALS | {"trial_reset": resets, "readout_start": 11.0, "readout_stop": 25.3}
@@ -108,7 +109,7 @@ def test_one_simulation_of_many_trials_or_many(nest, min_delay, resets):
     readout = np.array(network.cells.readout_V_soma)
     fresh_kernel(nest)
     chunked = Network(nest, STIMULI, len(STIMULI), min_delay, **trials)
-    for chunk in random_chunks(n_steps, np.random.default_rng(min_delay)):
+    for chunk in chunks or random_chunks(n_steps, np.random.default_rng(min_delay)):
         nest.Simulate(float(ms(chunk)))
         chunked.cells.set(I_e=0.1, learning=True, trial_reset=resets)
     assert_identical(chunked.run(n_steps, [1]), once)
