@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt pynest_tools/kernel/nest_probe.py \
 	$(wildcard cpp/* nestml_models/*/*)
 
-.PHONY: help setup train compare experiments test test-fast nightly mpi lint format clean
+.PHONY: help setup train compare experiments test test-fast nightly sanitize mutations mpi lint format clean
 
 help:
 	@echo "make setup        virtual environment $(VENV) with NEST and this project"
@@ -17,7 +17,9 @@ help:
 	@echo "make experiments  every experiment anew, with its figure (hours); make experiments/psi: only that one"
 	@echo "make test         all tests"
 	@echo "make test-fast    the tests that take seconds"
-	@echo "make nightly      the tests that only a night should run"
+	@echo "make nightly      the tests that only a night should run, and the next two"
+	@echo "make sanitize     tests of the module under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@echo "make mutations    deliberate faults, one after the other: does a test notice each?"
 	@echo "make mpi          NEST with MPI in your cache directory (15 min, once), this project in it, tests of MPI"
 	@echo "make lint         style and types"
 	@echo "make format       let the formatters rewrite the sources"
@@ -51,8 +53,29 @@ test: setup
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow"
 
-nightly: setup
+nightly: setup sanitize mutations
 	$(BIN)/python -m pytest -m nightly
+
+BUILD_TOOLS := nestml==9.0.0 'cmake>=3.20' ninja
+build-tools: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check $(BUILD_TOOLS)
+
+# Python is not built with them, so they are loaded before it. It keeps memory until it ends, hence no search for leaks; and a test that
+# measures the memory of the process would measure theirs.
+sanitize: build-tools
+	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_BUILD_TYPE=Sanitize \
+		-DPython_EXECUTABLE=$(abspath $(BIN))/python > /dev/null
+	$(BIN)/cmake --build build/sanitize
+	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=print_stacktrace=1 \
+		PYRAMIDAL_MODULE=build/sanitize/pyramidalmodule.so $(BIN)/python -m pytest tests/numeric -m "not slow" $(SANITIZED)
+
+SANITIZED = -k "not memory_over_time"
+
+mutations: build-tools
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tests/mutations.py
+
+.PHONY: build-tools
 
 # NEST with MPI is built from its source distribution, with timers that tell where the time of a simulation goes. The
 # environment it is built into is kept, apart for every version; its file `complete` says how it was built.
@@ -78,7 +101,7 @@ mpi-nest:
 		echo "NEST with MPI needs what Debian calls: $$missing. sudo apt install $$missing; on a cluster, load its modules"; exit 1; \
 	fi; \
 	set -e; $(PYTHON) -m venv --clear "$(MPI_VENV)"; \
-	"$(MPI_VENV)/bin/pip" install --quiet --disable-pip-version-check 'scikit-build-core>=0.11' nestml==9.0.0 'cmake>=3.20' ninja; \
+	"$(MPI_VENV)/bin/pip" install --quiet --disable-pip-version-check 'scikit-build-core>=0.11' $(BUILD_TOOLS); \
 	echo "building NEST $(NEST_VERSION) with MPI: some 15 minutes on 2 cores, once"; \
 	"$(MPI_VENV)/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir --no-binary nest-simulator \
 		$(NEST_OPTIONS) nest-simulator==$(NEST_VERSION); \

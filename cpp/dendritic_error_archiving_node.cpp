@@ -436,20 +436,6 @@ DendriticErrorArchivingNode::handle( SpikeEvent& e )
   }
 }
 
-void
-DendriticErrorArchivingNode::receive_across_reset( const size_t port,
-  const long n,
-  const long delay,
-  const double weight )
-{
-  SpikeEvent e;
-  e.set_stamp( Time( Time::step( n ) ) );
-  e.set_delay_steps( delay );
-  e.set_rport( port );
-  e.set_weight( weight );
-  handle_after_reset( e );
-}
-
 template < typename EventT >
 void
 DendriticErrorArchivingNode::receive_( EventT& e, SignalBuffer& buffer, const double factor )

@@ -182,9 +182,6 @@ public:
     __builtin_prefetch( c + cache_line_ );
   }
 
-  //! Receive spikes of time n (steps), with this delay (steps) and sum of weights, from the other side of a reset.
-  [[gnu::cold]] void receive_across_reset( size_t port, long n, long delay, double weight );
-
 protected:
   //! Whether the model has an error of the compartment at this port.
   virtual bool

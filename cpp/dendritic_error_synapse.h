@@ -217,7 +217,10 @@ public:
   void
   prefetch_target() const
   {
-    node_()->prefetch( get_rport() );
+    if ( const DendriticErrorArchivingNode* const node = node_() )  // not in what NEST keeps in reserve
+    {
+      node->prefetch( get_rport() );
+    }
   }
 
   //! A while later, have it fetch the epoch of the last spike.
@@ -371,14 +374,11 @@ DendriticErrorSynapse< n_traces >::deliver( const Spikes& spikes )
     add_unusual_spikes_( archive, p, spikes.count, spikes.rule );
   }
 
-  // Straight into the input of the cell, without an event and its two virtual calls. A cell's spikes are never ahead of the target.
+  // Straight into the input of the cell, without an event and its two virtual calls. A cell's spikes are never ahead of the target: those
+  // from the other side of a reset are from before it, and lost.
   if ( archive.begins_before( spikes.n - delay ) or node.is_on_this_side_of_reset( spikes.n ) )
   {
     node.add_input( port, spikes.n + delay - 1, state_.weight() * spikes.count );
-  }
-  else
-  {
-    node.receive_across_reset( port, spikes.n, delay, state_.weight() * spikes.count );
   }
 }
 

@@ -126,6 +126,21 @@ def learned(nest, cell, tau_s, tau_Delta, spike_times, duration):
     return weight, recorder.events["error_basal"][: round(duration / H)]
 
 
+def assert_plain_sum(weight, errors, spikes, tau_s, tau_Delta):
+    """The weight is the sum over all steps, as far as the filter has let it pass."""
+    k = np.arange(1, errors.size + 1)
+    last = errors.size - round(DELAY / H)
+    age = H * (k[:, np.newaxis] - spikes / H + round(DELAY / H))
+    trace = np.sum(np.where(age > 0, np.exp(-np.maximum(age, 0) / tau_s), 0.0), axis=1)
+    pending = np.exp(-H * np.maximum(last - k, 0) / tau_Delta) if tau_Delta else np.zeros(k.size)
+    product = (1e-3 * H * errors * trace)[:last]
+    learned = np.sum(product * -np.expm1(np.log(np.maximum(pending[:last], 1e-300))))
+    # rounding of sums that are subtracted from each other, relative to what would be learned without the filter; and the factor of a
+    # step, which is rounded to 2^-53, to the power of as many steps as there are
+    rounding = 1e-12 + errors.size * 2.0**-53
+    assert weight == pytest.approx(learned, rel=0, abs=rounding * np.abs(product).sum())
+
+
 @pytest.mark.parametrize(
     ("tau_s", "tau_Delta"),
     [
@@ -150,16 +165,17 @@ def test_long_time_constants(nest, tau_s, tau_Delta):
     assert (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000
     )  # kB; a table of every 256th step has 2 GB
-    k = np.arange(1, errors.size + 1)
-    last = errors.size - round(DELAY / H)
-    age = H * (k[:, np.newaxis] - spikes / H + round(DELAY / H))
-    trace = np.sum(np.where(age > 0, np.exp(-np.maximum(age, 0) / tau_s), 0.0), axis=1)
-    pending = np.exp(-H * np.maximum(last - k, 0) / tau_Delta) if tau_Delta else np.zeros(k.size)
-    product = (1e-3 * H * errors * trace)[:last]
-    # rounding of sums that are subtracted from each other: relative to what would be learned without the filter
-    assert weight == pytest.approx(
-        np.sum(product * -np.expm1(np.log(np.maximum(pending[:last], 1e-300)))), abs=1e-12 * np.abs(product).sum()
-    )
+    assert_plain_sum(weight, errors, spikes, tau_s, tau_Delta)
+
+
+@pytest.mark.parametrize(("tau_s", "tau_Delta"), [(3e5, 0.0), (3e5, 1e6), (1e6, 3e5), (1e9, 3e5)])
+def test_spikes_a_million_steps_apart(nest, tau_s, tau_Delta):
+    """Powers of so many steps come from further tables (power_table.h)."""
+    nest.resolution = H
+    cell = nest.Create("pyramidal_neuron", params={"psi": 10.0, "I_e": 0.1})
+    spikes = np.array([20.0, 30.0, 30.0 + H * (2**20 + 12_345)])
+    weight, errors = learned(nest, cell, tau_s, tau_Delta, list(spikes - H), spikes[-1] + 1000.0)
+    assert_plain_sum(weight, errors, spikes, tau_s, tau_Delta)
 
 
 def test_many_resets_with_time_constants_that_nearly_agree(nest):

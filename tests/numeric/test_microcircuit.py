@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from pynest_tools.networks import build_network
 from pynest_tools.networks.backend import MAX_POTENTIAL, DivergenceError
 from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.rate import RateMicrocircuit
@@ -238,3 +239,26 @@ def test_tests_do_not_learn_and_training_does(nest):
     after = dict(network.get_weights().named())
     for name, matrix in before.named():
         assert np.array_equal(after[name], matrix) == name.startswith("down"), name
+
+
+@pytest.mark.parametrize("backend", ["spiking", "rate", "ode", "steady", "backprop"])
+def test_weights_stay_within_their_normalised_bounds(nest, backend):
+    """Targets far above and far below what the outputs say drive weights to both bounds, and no further."""
+    low, high = -0.6, 0.7  # mV ms, just beyond the initial weights
+    circuit = Microcircuit.model_validate(
+        {
+            "sizes": (4, 6, 2),
+            # the error of an output is some 0.3/ms for 40 ms, rates are 0.5/ms: a sample would change its weights by 5 mV ms
+            "plasticity": {"eta_up": (0.0, 1.0), "eta_ip": 0.0, "eta_pi": 0.0, "Wmin": low, "Wmax": high},
+            "weights": {"up": 0.5, "down": 0.5, "ip": 0.5, "pi": 0.5},
+            "trial": course(t_pres=50.0, t_readout_on=40.0),
+        }
+    )
+    weights = initial_weights(circuit, np.random.default_rng(1))
+    network = build_network(backend, circuit, weights, np.random.SeedSequence(1))
+    network.run(stimuli(3, circuit), np.tile([3.0, -3.0], (3, 1)), learn=True)
+    learned = network.get_weights().up[1]
+    rounding = 1e-14  # of W / psi and back
+    assert np.max(learned, axis=1)[0] == pytest.approx(high, rel=rounding)
+    assert np.min(learned, axis=1)[1] == pytest.approx(low, rel=rounding)
+    assert np.all((learned >= low * (1 + rounding)) & (learned <= high * (1 + rounding)))

@@ -190,3 +190,23 @@ def test_rate_and_errors(nest, noisy):
     assert np.array_equal(noisy["error_apical"], -noisy["V_apical"])
     assert np.ptp(noisy["error_basal"]) > 10
     assert np.ptp(noisy["error_apical"]) > 1
+
+
+@pytest.mark.parametrize("model", ["pyramidal_neuron", "pyramidal_rate_neuron"])
+def test_each_dendrite_has_a_synaptic_current_of_its_own(nest, model):
+    """Time constants that are all different; the two filters in a row, n steps after a spike, are a geometric sum."""
+    h, constants = 0.1, {"basal": (2.0, 3.0), "apical": (7.0, 5.0)}  # ms: current, dendrite
+    cell = nest.Create(model, params={"gamma": 0.0})
+    generator = nest.Create("spike_generator", params={"spike_times": [1.0]})
+    for name, (tau_syn, tau) in constants.items():
+        cell.set({f"tau_syn_{name}": tau_syn, f"tau_{name}": tau})
+        receptor = nest.GetDefaults(model, "receptor_types")[name]
+        nest.Connect(generator, cell, syn_spec={"receptor_type": receptor, "delay": h, "weight": 2.0})
+    traces = Traces(nest, cell, ["V_basal", "V_apical"])
+    nest.Simulate(60.1)
+    for name, (tau_syn, tau) in constants.items():
+        a, b = np.exp(-h / tau_syn), np.exp(-h / tau)
+        n = np.arange(1, 591)  # the spike at 1 ms arrives in the step that ends at 1.1 ms
+        course = 2.0 / h * (1 - a) * (1 - b) * (a**n - b**n) / (a - b)
+        assert np.all(traces[f"V_{name}"][0][:10] == 0.0)
+        assert traces[f"V_{name}"][0][10:600] == pytest.approx(course, rel=1e-10)  # rounding of 590 steps

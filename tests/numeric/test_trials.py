@@ -99,7 +99,8 @@ def test_after_a_reset_as_in_a_fresh_network(nest, min_delay, threads):
 
 @pytest.mark.parametrize("resets", [False, True])
 @pytest.mark.parametrize("min_delay", [1, 5])
-def test_one_simulation_of_many_trials_or_many(nest, min_delay, resets):
+@pytest.mark.parametrize("chunks", [None, [PERIOD] * len(STIMULI)], ids=["random", "whole trials"])
+def test_one_simulation_of_many_trials_or_many(nest, min_delay, resets, chunks):
     """Also if parameters are set in between: the clock goes on."""
     n_steps = PERIOD * len(STIMULI)
     trials = TRIALS | {"trial_reset": resets, "readout_start": 11.0, "readout_stop": 25.3}
@@ -108,7 +109,7 @@ def test_one_simulation_of_many_trials_or_many(nest, min_delay, resets):
     readout = np.array(network.cells.readout_V_soma)
     fresh_kernel(nest)
     chunked = Network(nest, STIMULI, len(STIMULI), min_delay, **trials)
-    for chunk in random_chunks(n_steps, np.random.default_rng(min_delay)):
+    for chunk in chunks or random_chunks(n_steps, np.random.default_rng(min_delay)):
         nest.Simulate(float(ms(chunk)))
         chunked.cells.set(I_e=0.1, learning=True, trial_reset=resets)
     assert_identical(chunked.run(n_steps, [1]), once)
@@ -302,6 +303,21 @@ def test_next_batch_of_trials(nest):
     assert len(cell.readout_V_basal) == 0
     nest.Simulate(25.3 * 2)
     assert np.array_equal(cell.readout_V_basal, first[::-1])
+
+
+@pytest.mark.parametrize("calls_off", [True, False])
+def test_a_spike_at_an_onset_is_lost_only_if_there_is_a_reset(nest, calls_off):
+    """It is under way when the onset is reached; only then is it known whether there will be a reset."""
+    cell = nest.Create("pyramidal_neuron", params={"trial_duration": 10.0, "trial_reset": True, "gamma": 0.0})
+    generator = nest.Create("spike_generator", params={"spike_times": [10.0]})
+    connect(nest, generator, cell, 2, 3, 1.0)
+    nest.Simulate(10.0)
+    if calls_off:
+        cell.trial_reset = False
+    nest.Simulate(1.0)
+    # 1 mV ms in a step of 0.1 ms, which moves a dendrite of 1 ms; it has arrived after 0.3 ms and decays for 0.7 ms
+    expected = 10.0 * (1.0 - np.exp(-0.1)) * np.exp(-0.7) if calls_off else 0.0
+    assert cell.V_basal == pytest.approx(expected, rel=1e-12)
 
 
 # ---- divergence ---------------------------------------------------------------------------------------------------------

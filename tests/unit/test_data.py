@@ -96,6 +96,22 @@ def test_what_is_fitted_knows_the_training_set_only(tmp_path):
     assert len(task.training_set()) + len(task.validation_set()) == 40
 
 
+@pytest.mark.parametrize("encoding", ["range", "quantile"])
+def test_what_is_fitted_knows_neither_validation_nor_test_set_of_a_file_without(tmp_path, encoding):
+    """Distinct values: the training set's smallest and largest have the smallest and largest rate, those beyond are clipped."""
+    x, y = np.arange(60.0)[:, np.newaxis], np.tile([0, 1], 30)
+    beyond = 0
+    for seed in range(5):
+        np.savez(tmp_path / "one.npz", x=x, y=y)
+        task = Data(data=str(tmp_path / "one.npz"), encoding=encoding, split_seed=seed)
+        rates = task.training_set().stimuli
+        assert (rates.min(), rates.max()) == (0.0, 1.0)
+        assert len(np.unique(rates)) == len(rates)
+        others = np.concatenate([task.validation_set().stimuli, task.test_set().stimuli])
+        beyond += np.count_nonzero((others == 0.0) | (others == 1.0))
+    assert beyond > 0  # for one of the seeds at least, else the test shows nothing
+
+
 @pytest.mark.parametrize("names", [("x", "y"), ("X", "Y"), ("x_train", "y_train"), ("X_train", "Y_train")])
 def test_names_of_arrays(tmp_path, table, names):
     np.savez(tmp_path / "named.npz", **dict(zip(names, table)))

@@ -107,6 +107,15 @@ def test_metrics_are_on_disk_at_once_and_survive_a_torn_line(tmp_path):
     assert folder.read_metrics() == records
 
 
+def test_records_of_tests_after_the_checkpoint_are_forgotten(tmp_path):
+    folder = RunFolder.create(tmp_path, SPEC)
+    records = [record(epoch, 0.5) for epoch in range(4)]
+    for each in records:
+        folder.append(folder.metrics, each)
+    assert folder.forget_metrics_after(48) == records[:3]
+    assert folder.read_metrics() == records[:3]
+
+
 @pytest.mark.parametrize(
     "line", ["no json", "[]", "{}", '{"epoch": 1}', "[" * 100_000, json.dumps(record(1, 0.5) | {"rate_mean": 3})]
 )

@@ -258,6 +258,21 @@ def test_patience_ends_a_run_and_keeps_the_best(networks, tmp_path):
     assert (summary["tested_weights"], summary["test"]["accuracy"]) == ("best", 2 / 8)
 
 
+@pytest.mark.parametrize(("correct", "tested"), [([1, 5, 6, 4, 6, 6, 2], "best"), ([1, 2, 3, 4, 5, 6, 2], "last")])
+def test_the_test_set_is_read_with_the_weights_that_are_named(networks, correct, tested):
+    networks.prepare["run"] = Recording(networks, correct)
+
+    def others():  # after every test
+        return networks[0].weights.copy()
+
+    networks.prepare["get_weights"] = others
+    result = train(bars(epochs=5, test_interval=1, training={"patience": 3}))
+    assert result.tested_weights == tested
+    assert result.weights is not networks[0].weights
+    assert (result.best_weights is result.weights) == (tested == "last")  # the last one was the best
+    assert networks[-1].weights is (result.best_weights if tested == "best" else result.weights)
+
+
 def test_a_run_that_was_killed_before_it_had_kept_its_best_keeps_it_on_resume(networks, tmp_path):
     networks.prepare["run"] = Recording(networks, [1, 5, 6, 6, 4, 4])
     spec = bars(epochs=2, test_interval=1)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is said of a network, of outputs and potentials for which it can be told by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pynest_tools.networks.microcircuit import Microcircuit
+from pynest_tools.networks.weights import initial_weights
+from pynest_tools.runs.metrics import FASTEST, Rates, scores, share_at_bound, too_fast
+from pynest_tools.tasks import Bars, Samples
+
+
+def test_scores_of_classes():
+    """Four samples of three classes; the last is taken for class 2, which is a row of class 0 and a column of answer 2."""
+    targets = np.eye(3)[[0, 1, 2, 0]]
+    outputs = np.eye(3)[[0, 1, 2, 2]]
+    found = scores(Bars(), outputs, Samples(np.zeros((4, 9)), targets))
+    assert found["accuracy"] == 0.75
+    assert found["confusion"] == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
+    assert found["loss"] == pytest.approx(2 / 12, rel=1e-15)  # two of twelve are off by 1 mV
+
+
+def test_rates_are_of_layers_in_hz_over_all_pieces():
+    """At 0 mV a cell has ln 2 per ms; at -800 mV none."""
+    circuit = Microcircuit(sizes=(2, 3, 1))
+    rates = Rates(circuit)
+    silent = np.full((1, 5), -800.0)
+    rates.add(np.array([[0.5, 0.1]]), np.zeros((1, 5)))
+    rates.add(np.array([[np.nan, -1.0], [0.0, 0.0]]), np.repeat(silent, 2, axis=0))
+    found = rates.metrics()
+    assert found["rate_mean"] == pytest.approx(
+        {"P_0": 100.0, **dict.fromkeys(("P_1", "I_1", "P_2"), 1000.0 * math.log(2.0) / 3.0)}, rel=1e-12
+    )
+    assert found["rate_max"] == pytest.approx(
+        {"P_0": 500.0, **dict.fromkeys(("P_1", "I_1", "P_2"), 1000.0 * math.log(2.0))}, rel=1e-12
+    )
+
+
+def test_what_no_neuron_can_is_said():
+    assert too_fast({"rate_max": {"P_1": FASTEST}}) is None
+    assert "P_1 up to 501 Hz" in too_fast({"rate_max": {"P_1": FASTEST + 1.0, "P_2": 3.0}})
+
+
+def test_share_of_weights_at_their_bounds():
+    circuit = Microcircuit.model_validate({"sizes": (2, 3, 1), "plasticity": {"eta_up": (0.1, 0.0), "eta_pi": 0.0}})
+    weights = initial_weights(circuit, np.random.default_rng(1))
+    weights.up[0][0] = circuit.plasticity.Wmax
+    weights.up[0][1, 0] = circuit.plasticity.Wmin
+    assert share_at_bound(circuit, weights) == {"up_1": 0.5, "ip_1": 0.0}
