@@ -188,7 +188,8 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
 void
 DendriticErrorArchivingNode::unregister_plastic_synapse( const size_t port )
 {
-  --compartments_[ port ].n_plastic;  // the archive stays: a synapse that takes the place may meet a spike that is under way
+  --compartments_[ port ]
+      .n_plastic;  // the archive stays: a synapse that takes the place may meet a spike that is under way
 }
 
 void
