@@ -113,16 +113,7 @@ DendriticErrorSynapse< n_traces >::move_far_( ErrorArchive& archive,
   const double count,
   const Rule& rule )
 {
-  const long k0 = index_();
-  state_.template advance< false >(
-    archive,
-    k0,
-    p,
-    count,
-    rule,
-    [ & ]( const size_t i ) { return archive.leave( i, k0, p.index ); },
-    [ & ]( const size_t i ) { return archive.enter( i, p.index, k0 ); } );
-  set_index_( p.index );
+  move_to_< false >( archive, p, count, rule );
 }
 
 template class DendriticErrorCommonProperties< 0 >;

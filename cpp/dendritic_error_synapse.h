@@ -306,7 +306,8 @@ private:
     target_.set_spare( static_cast< uint64_t >( k ) >> 32 );
   }
 
-  //! Bring the state up to position p, and add spikes there, if the archive is not slow.
+  //! Bring the state up to position p, and add spikes there; is_near as in SynapticIntegral::advance().
+  template < bool is_near >
   void move_to_( ErrorArchive& archive, const Position& p, double count, const Rule& rule );
 
   //! The same for any archive. It is compiled apart from deliver(), which more code in sight makes slower.
@@ -367,7 +368,7 @@ DendriticErrorSynapse< n_traces >::deliver( const Spikes& spikes )
   }
   else if ( p.index > k0 and k0 > 0 and not archive.is_slow() )
   {
-    move_to_( archive, p, spikes.count, spikes.rule );
+    move_to_< true >( archive, p, spikes.count, spikes.rule );
   }
   else
   {
@@ -383,6 +384,7 @@ DendriticErrorSynapse< n_traces >::deliver( const Spikes& spikes )
 }
 
 template < size_t n_traces >
+template < bool is_near >
 [[gnu::always_inline]] inline void
 DendriticErrorSynapse< n_traces >::move_to_( ErrorArchive& archive,
   const Position& p,
@@ -390,7 +392,7 @@ DendriticErrorSynapse< n_traces >::move_to_( ErrorArchive& archive,
   const Rule& rule )
 {
   const long k0 = index_();
-  state_.template advance< true >(
+  state_.template advance< is_near >(
     archive,
     k0,
     p,
