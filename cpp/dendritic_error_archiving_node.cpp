@@ -71,6 +71,13 @@ public:
   bool is_recorded = false;
 };
 
+//! The question whether the signals of the last slice are still in NEST's buffer.
+class LastSlice : public SpikeEvent
+{
+public:
+  bool is_there = false;
+};
+
 }  // namespace
 
 /**
@@ -89,6 +96,19 @@ EventDeliveryManager::send< PopulationSpikes >( Node& source, PopulationSpikes& 
     e.set_offset( 0.0 );
     e.set_multiplicity( e.n_spikes );
     kernel().connection_manager.send_to_devices( tid, source.get_node_id(), e );
+  }
+}
+
+//! As a member of NEST's class this sees its buffer, in which every slice ends with a marker for each process.
+template <>
+void
+EventDeliveryManager::send< LastSlice >( Node&, LastSlice& slice, const long )
+{
+  if ( not recv_buffer_secondary_events_.empty() )
+  {
+    const MPIManager& mpi = kernel().mpi_manager;
+    const size_t marker = mpi.get_done_marker_position_in_secondary_events_recv_buffer( mpi.get_rank() );
+    slice.is_there = marker < recv_buffer_secondary_events_.size() and recv_buffer_secondary_events_[ marker ] != 0;
   }
 }
 
@@ -166,7 +186,8 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
 {
   require_error_( port, synapse );
   Compartment& c = compartments_[ port ];
-  if ( not c.tau_s.empty() and ( c.tau_s != tau_s or c.tau_Delta != tau_Delta ) )
+  const bool are_others = c.tau_s != tau_s or c.tau_Delta != tau_Delta;
+  if ( are_others and c.n_plastic > 0 )
   {
     throw IllegalConnection(
       String::compose( "%1: all plastic synapses onto one compartment must have the same time constants; "
@@ -174,6 +195,10 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
         synapse,
         describe( c.tau_s, c.tau_Delta ),
         describe( tau_s, tau_Delta ) ) );
+  }
+  if ( are_others )
+  {
+    c.archive = ErrorArchive();
   }
   c.tau_s = tau_s;
   c.tau_Delta = tau_Delta;
@@ -183,12 +208,8 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
 void
 DendriticErrorArchivingNode::unregister_plastic_synapse( const size_t port )
 {
-  Compartment& c = compartments_[ port ];
-  if ( --c.n_plastic == 0 )
-  {
-    c.archive = ErrorArchive();
-    c.tau_s.clear();
-  }
+  --compartments_[ port ]
+      .n_plastic;  // the archive stays: a synapse that takes the place may meet a spike that is under way
 }
 
 void
@@ -308,21 +329,20 @@ DendriticErrorArchivingNode::notice_time_set_back_( const long now )
 
 /**
  * A new node or connection makes NEST set up its buffers anew, and the signals of the last slice become 0. That nothing comes is not
- * the same as a potential of 0 mV, so they are ignored. An interrupted slice is sent later, from the new buffers. Disconnect leaves
- * the buffers alone; GetConnections, too, sets them up if anything is new, and then only the numbers tell.
+ * the same as a potential of 0 mV, so they are ignored. An interrupted slice is sent later, from the new buffers. This run will set them up
+ * if NEST says that anything is new; if GetConnections has done so before, the buffer lacks the marker with which a slice ends.
  */
 void
 DendriticErrorArchivingNode::notice_lost_signals_( const long now )
 {
-  const std::pair< size_t, size_t > network(
-    kernel().node_manager.size(), kernel().connection_manager.get_num_connections() );
-  const bool has_grown = network.first > network_.first or network.second > network_.second
-    or kernel().node_manager.have_nodes_changed() or kernel().connection_manager.connections_have_changed();
-  if ( has_grown and kernel().simulation_manager.get_from_step() == 0 )
+  LastSlice slice;
+  kernel().event_delivery_manager.send( *this, slice );
+  const bool is_lost = not slice.is_there or kernel().node_manager.have_nodes_changed()
+    or kernel().connection_manager.connections_have_changed();
+  if ( is_lost and kernel().simulation_manager.get_from_step() == 0 )
   {
     lost_until_ = now;
   }
-  network_ = network;
 }
 
 void

@@ -391,7 +391,6 @@ private:
   long now_ = -1;           //!< time at which the present or last step begins (steps)
   bool is_asleep_ = false;  //!< whether the cell was frozen when the run began; beside now_, as every step needs both
   std::vector< std::function< void() > > waiting_;  //!< deliver the events that wait for it
-  std::pair< size_t, size_t > network_;             //!< numbers of nodes and connections in the last run
   long lost_until_ = 0;                             //!< time up to which NEST has lost all signals (steps)
 };
 

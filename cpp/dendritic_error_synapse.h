@@ -508,7 +508,7 @@ DendriticErrorSynapse< n_traces >::set_status( const Dictionary& d, ConnectorMod
  * What NEST does anew for each connection is done once.
  */
 template < typename ConnectionT >
-[[gnu::flatten]] size_t
+size_t
 deliver_to_all_targets( Connector< ConnectionT >& connector,
   BlockVector< ConnectionT >& connections,
   const size_t tid,

@@ -302,7 +302,7 @@ private:
   }
 
   //! Segment to which a spike at time n, or the error of this time, belongs.
-  const Segment&
+  [[gnu::cold, gnu::noinline]] const Segment&
   segment_of_( const long n ) const
   {
     return *std::find_if(

@@ -155,6 +155,29 @@ def test_network_that_grows_between_simulations(nest, step, looks):
     assert np.array_equal(nudge_new, expected, equal_nan=True)
 
 
+@pytest.mark.parametrize("change", ["replaced", "refused"])
+def test_signals_that_are_lost_unnoticed(nest, change):
+    """Buffers that GetConnections has set up anew are noticed though there are as many connections as before."""
+    teacher = nest.Create("stimulus_neuron", params={"stimulus_values": [5.0]})
+    cell, other = nest.Create("pyramidal_neuron", 2)
+    relays = nest.Create("parrot_neuron", 2)
+    nest.Connect(relays[0], relays[1], syn_spec={"delay": 0.5})
+    connect(nest, teacher, cell, 4, 5)
+    traces = Traces(nest, cell, ["V_nudge"])
+    nest.Simulate(20.0)
+    if change == "replaced":
+        nest.GetConnections(relays[0], relays[1]).disconnect()
+        connect(nest, teacher, other, 4, 5)
+    else:
+        with pytest.raises(nest.NESTError):
+            nest.Connect(relays[0], cell, syn_spec={"receptor_type": 2, "delay": 1000.0})
+    nest.GetConnections()
+    nest.Simulate(20.0)
+    expected = np.full(395, 5.0)
+    expected[:5] = expected[200:205] = NAN
+    assert np.array_equal(traces["V_nudge"][0][:395], expected, equal_nan=True)
+
+
 def test_disconnecting_loses_no_signal(nest):
     """Nor do nodes that are only looked at."""
     cell, idle = nest.Create("pyramidal_neuron"), nest.Create("parrot_neuron", 2)
