@@ -66,6 +66,10 @@ class Network:
         ]:
             connect(nest, pre, cell, receptor, delay, weight)
             connect(nest, generator, cell, receptor, delay, 0.3 * weight)
+            if (
+                receptor > 1
+            ):  # dendrites; plastic synapses, which do not learn, bring their spikes by a way of their own
+                connect(nest, pre, cell, receptor, delay, 0.4 * weight, "dendritic_error_synapse")
         for device in (current, current_after):
             nest.Connect(device, a, syn_spec={"delay": ms(short)})
             nest.Connect(device, b, syn_spec={"delay": ms(long)})

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 
 import pytest
 
@@ -105,6 +106,20 @@ def test_metrics_are_on_disk_at_once_and_survive_a_torn_line(tmp_path):
     with folder.metrics.open("a") as file:
         file.write('{"epoch": 2, "tra')
     assert folder.read_metrics() == records
+
+
+def test_of_a_record_that_does_not_fit_on_the_disk_nothing_stays(tmp_path):
+    folder = RunFolder.create(tmp_path, SPEC)
+    folder.append(folder.metrics, record(0, 0.5))
+    before = folder.metrics.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))  # bytes; Python ignores the signal
+    try:
+        with pytest.raises((OSError, UserError)):
+            folder.append(folder.metrics, record(1, 0.4))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert folder.metrics.read_bytes() == before
 
 
 def test_records_of_tests_after_the_checkpoint_are_forgotten(tmp_path):
