@@ -29,13 +29,13 @@ LONGEST = 900.0  # s; the slowest of the tests named takes two minutes, a fault 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault to plant, and the tests that notice it, or why none can."""
+    """A fault to plant, and the tests that notice it, or that pass, and why."""
 
     file: str
     old: str
     new: str
     why: str
-    tests: str = ""
+    tests: str
     equivalent: str = ""
 
     @property
@@ -95,7 +95,7 @@ class Copy:
             place.write_text(fault.planted(self._folder), encoding="utf-8")
             if fault.is_built:
                 self.build()
-            return self.test(fault.tests or "tests/numeric tests/unit")
+            return self.test(fault.tests)
         finally:
             place.write_text(original, encoding="utf-8")
 
@@ -147,7 +147,7 @@ def main(chosen: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(Path(folder))
         arguments = " ".join(dict.fromkeys(name for fault in faults for name in fault.tests.split()))
-        if arguments and copy.test(arguments) != 0:
+        if copy.test(arguments) != 0:
             raise SystemExit("tests fail already without any fault")
         for fault in faults:
             began = time.perf_counter()
