@@ -8,7 +8,7 @@ import sys
 import pytest
 from upstream import MENDED, scripts
 
-MPI = 1  # number of the script that needs several processes: tests/mpi/test_upstream.py
+MPI = 1  # number of the script that needs several processes: tests/mpi/test_doubled_connections.py
 
 
 def test_the_page_is_read():
