@@ -62,14 +62,14 @@ build-tools: setup
 
 # Python is not built with them, so they are loaded before it. It keeps memory until it ends, hence no search for leaks; and a test that
 # measures the memory of the process would measure theirs. ThreadSanitizer is of no use: it sees no barrier of libgomp and NEST, which
-# are not built with it, and takes every meeting of two threads for a race (166 alarms in a test of two threads and 50 steps).
+# are not built with it, and takes every meeting of two threads for a race (166 alarms in a test of two threads and 40 steps).
 sanitize: build-tools
 	$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DCMAKE_BUILD_TYPE=Sanitize \
 		-DPython_EXECUTABLE=$(abspath $(BIN))/python > /dev/null
 	$(BIN)/cmake --build build/sanitize
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=print_stacktrace=1 \
-		PYRAMIDAL_MODULE=build/sanitize/pyramidalmodule.so $(BIN)/python -m pytest tests/numeric -m "not slow" $(SANITIZED)
+		PYRAMIDAL_MODULE=$(CURDIR)/build/sanitize/pyramidalmodule.so $(BIN)/python -m pytest tests/numeric -m "not slow" $(SANITIZED)
 
 SANITIZED = -k "not memory_over_time"
 
