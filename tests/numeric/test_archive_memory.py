@@ -168,6 +168,7 @@ def test_long_time_constants(nest, tau_s, tau_Delta):
     assert_plain_sum(weight, errors, spikes, tau_s, tau_Delta)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tau_s", "tau_Delta"), [(3e5, 0.0), (3e5, 1e6), (1e6, 3e5), (1e9, 3e5)])
 def test_spikes_a_million_steps_apart(nest, tau_s, tau_Delta):
     """Powers of so many steps come from further tables (power_table.h)."""
@@ -178,6 +179,7 @@ def test_spikes_a_million_steps_apart(nest, tau_s, tau_Delta):
     assert_plain_sum(weight, errors, spikes, tau_s, tau_Delta)
 
 
+@pytest.mark.slow
 def test_many_resets_with_time_constants_that_nearly_agree(nest):
     """What a reset takes of the 48 bits of an index does not depend on how nearly they agree, nor does what is learned."""
     n_trials = 2**18 + 5000  # jumps of 2^30 steps would be more than 48 bits by then

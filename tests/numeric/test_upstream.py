@@ -16,6 +16,7 @@ def test_the_page_is_read():
     assert len(scripts()) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", [s for s in scripts() if s.number != MPI], ids=lambda s: s.title)
 def test_the_fault_is_still_there(script):
     if "pynestml" in script.code:

@@ -37,6 +37,7 @@ def test_a_stream_that_breaks_is_told_of_once():
     assert said == ["the output is lost from here on (No space left on device), and the work goes on"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_run_ends_well_in_any_encoding(tmp_path, encoding):
     environment = os.environ | {"PYTHONIOENCODING": encoding, "LC_ALL": "C"}
@@ -47,6 +48,7 @@ def test_a_run_ends_well_in_any_encoding(tmp_path, encoding):
     assert {"ascii": b"mV^2", "latin-1": "mV²".encode("latin-1")}[encoding] in done.stdout
 
 
+@pytest.mark.slow
 def test_a_pipe_that_closes_does_not_end_a_run(tmp_path):
     """As in `pyramidal train bars | head -1`."""
     process = subprocess.Popen(
@@ -62,6 +64,7 @@ def test_a_pipe_that_closes_does_not_end_a_run(tmp_path):
     assert (tmp_path / "run" / "figures" / "training.png").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_an_output_on_a_full_disk_does_not_end_a_run(tmp_path):
     with open("/dev/full", "w") as full:
