@@ -117,6 +117,7 @@ def full_from_call(server, folder, undisturbed, call):
     assert_goes_on(server, folder, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [kill_at_call, full_from_call])
 def test_a_fault_at_some_of_all_calls(server, undisturbed, tmp_path, fault):
     calls = undisturbed[1]
