@@ -208,8 +208,8 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
 void
 DendriticErrorArchivingNode::unregister_plastic_synapse( const size_t port )
 {
-  --compartments_[ port ]
-      .n_plastic;  // the archive stays: a synapse that takes the place may meet a spike that is under way
+  // the archive stays: a synapse that takes the place may meet a spike that is under way
+  --compartments_[ port ].n_plastic;
 }
 
 void
@@ -312,7 +312,7 @@ DendriticErrorArchivingNode::notice_time_set_back_( const long now )
   }
   for ( const Compartment& c : compartments_ )
   {
-    if ( c.archive.ready() or c.history.wanted() or c.recent.wanted() )
+    if ( ( c.archive.ready() and c.n_plastic > 0 ) or c.history.wanted() or c.recent.wanted() )
     {
       throw KernelException( String::compose(
         "nest.biological_time was set back, but the plastic synapses onto %1 %2 count on a time that goes on: leave "
@@ -320,6 +320,10 @@ DendriticErrorArchivingNode::notice_time_set_back_( const long now )
         get_name(),
         get_node_id() ) );
     }
+  }
+  for ( Compartment& c : compartments_ )
+  {
+    c.archive = ErrorArchive();
   }
   last_reset_ = lost_until_ = now;
   waiting_.clear();
@@ -364,13 +368,13 @@ DendriticErrorArchivingNode::begin_trial_from_rest_()
   clear_inputs();
   for ( Compartment& c : compartments_ )
   {
-    if ( c.archive.ready() )
+    if ( c.archive.is_exhausted() )
+    {
+      report_exhaustion_();
+    }
+    else if ( c.archive.ready() )
     {
       c.archive.reset();
-      if ( c.archive.is_exhausted() )
-      {
-        report_exhaustion_();
-      }
     }
     if ( c.history.wanted() )
     {

@@ -313,7 +313,7 @@ private:
   //! The same for any archive. It is compiled apart from deliver(), which more code in sight makes slower.
   void move_far_( ErrorArchive& archive, const Position& p, double count, const Rule& rule );
 
-  //! Rare spikes: the first one ever, those after a long silence if time constants are very long, and those that are older than the state.
+  //! Spikes that are rare or meet a slow archive: the first one ever, all if time constants are long, and those older than the state.
   void add_unusual_spikes_( ErrorArchive& archive, const Position& p, double count, const Rule& rule );
 
   uint32_t index_low_ = 0;  //!< lower half of the index; fills the padding of the base class

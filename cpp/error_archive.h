@@ -63,18 +63,11 @@ public:
     return n_traces_ > 0;
   }
 
-  //! Whether the next reset could lead to indices that synapses cannot keep.
+  //! Whether one more reset could lead to indices that synapses cannot keep; it must not be made then.
   bool
   is_exhausted() const
   {
     return now_ + present_.offset > max_index_;
-  }
-
-  //! Time of the last archived error (steps).
-  long
-  now() const
-  {
-    return now_;
   }
 
   //! Begin to archive after time now (steps), for spikes that are less than reach steps old, delay included, when they are delivered.

@@ -265,12 +265,14 @@ def test_time_that_is_set_back(nest):
     connect(nest, source, cell, 2, 1, 1.0, "sic_connection")
     nest.Simulate(250.0)
     first = np.array(cell.readout_V_basal)
-    assert first[-1] == pytest.approx(1.0, rel=0.1)
+    # 1 mV of the rate and 0.02 mV of the spikes, which are some 40 in a window: 0.003 mV are a standard deviation of its mean
+    noise = 6 * 0.003
+    assert first[-1] == pytest.approx(1.02, abs=noise)
     nest.biological_time = 0.0
     for each in (cell, source):
         each.trial_start = 0.0
     nest.Simulate(250.0)
-    assert np.array(cell.readout_V_basal) == pytest.approx(first, rel=0.1)  # other random numbers
+    assert np.array(cell.readout_V_basal) == pytest.approx(first, abs=2 * noise)  # other random numbers
     assert len(cell.readout_V_basal) == 5
 
 
@@ -286,11 +288,26 @@ def test_time_that_is_set_back_under_plastic_synapses(nest, model):
     nest.biological_time = 0.0
     learned = nest.GetConnections(synapse_model="plastic").weight
     assert learned > 1.0
-    for _ in range(2):
+    for _ in range(2):  # a refusal changes nothing
         with pytest.raises(
             nest.NESTError, match="biological_time was set back, but the plastic synapses onto pyramidal_neuron 1"
         ):
             nest.Simulate(50.0)
+
+
+def test_time_that_is_set_back_after_all_plastic_synapses_are_gone(nest):
+    """Synapses that are no more forbid nothing; others may come."""
+    cell, relay = nest.Create("pyramidal_neuron", params={"I_e": 0.1, "gamma": 0.0}), nest.Create("parrot_neuron")
+    syn_spec = {"synapse_model": "dendritic_error_synapse", "receptor_type": 2}
+    nest.Connect(relay, cell, syn_spec=syn_spec)
+    nest.Simulate(50.0)
+    nest.Disconnect(nest.GetConnections(synapse_model="dendritic_error_synapse"))
+    nest.biological_time = 0.0
+    nest.Connect(relay, cell, syn_spec={"receptor_type": 2})
+    nest.Simulate(50.0)
+    nest.Connect(relay, cell, syn_spec=syn_spec)
+    nest.Simulate(50.0)
+    assert cell.archive_bytes > 0
 
 
 def test_next_batch_of_trials(nest):
