@@ -69,7 +69,7 @@ sanitize: build-tools
 	$(BIN)/cmake --build build/sanitize
 	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
 		ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=64 UBSAN_OPTIONS=print_stacktrace=1 \
-		PYRAMIDAL_MODULE=$(CURDIR)/build/sanitize/pyramidalmodule.so $(BIN)/python -m pytest tests/numeric -m "not slow" $(SANITIZED)
+		PYRAMIDAL_MODULE=$(CURDIR)/build/sanitize/pyramidalmodule.so $(BIN)/python -m pytest tests/numeric $(SANITIZED)
 
 SANITIZED = -k "not memory_over_time"
 

@@ -529,6 +529,7 @@ def test_weights_equal_the_sum(nest, case):
         assert abs(weight - expected) <= experiment.tolerance(made)
 
 
+@pytest.mark.slow
 @examples(60)
 @given(case=networks_and_chunks())
 def test_weights_read_at_any_time(nest, case):
@@ -554,6 +555,7 @@ def set_some_weights(experiment, data):
     assert experiment.read() == weights
 
 
+@pytest.mark.slow
 @examples(60)
 @given(case=networks_and_chunks(), data=st.data())
 def test_weights_set_at_any_time(nest, case, data):
@@ -568,6 +570,7 @@ def test_weights_set_at_any_time(nest, case, data):
     experiment.check()
 
 
+@pytest.mark.slow
 @examples(60)
 @given(
     case=networks_and_chunks(transmits=False)
@@ -589,6 +592,7 @@ def test_chunks_threads_labels_recorders_and_reading_change_nothing(nest, case):
             assert nest.GetConnections(synapse_label=label) == experiment.connections(made)
 
 
+@pytest.mark.slow
 @examples(60)
 @given(case=networks_and_chunks(transmits=True))
 def test_transmitted_weights(nest, case):
@@ -617,6 +621,7 @@ def senders(draw, network):
     return parameters
 
 
+@pytest.mark.slow
 @examples(60)
 @given(case=networks_and_chunks(), data=st.data())
 def test_population_equals_spikes(nest, case, data):

@@ -395,6 +395,7 @@ def test_memory_over_time(kind):
         assert growth["spikes"] > 0.9 * 32 * steps
 
 
+@pytest.mark.slow
 def test_script_of_the_experiment(tmp_path):
     """It runs, draws, and ends with its figures as JSON."""
     result = CliRunner().invoke(experiment.main, ["--quick", "--output", str(tmp_path)], catch_exceptions=False)

@@ -94,6 +94,7 @@ def test_existing_folder_is_not_overwritten(tmp_path):
     assert (folder / "metrics.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_interrupt_keeps_what_was_reached(tmp_path):
     folder = tmp_path / "run"
     arguments = ["train", "bars", "--epochs", "100000", "--output", str(folder), *EVERY_EPOCH, *SHORT]

@@ -86,6 +86,7 @@ def test_resume_refuses_a_file_that_has_changed(run):
         (run / "mine.npz").write_bytes(original)
 
 
+@pytest.mark.slow
 def test_a_regression_from_a_table_in_the_datas_unit(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.uniform(0.0, 2.0 * np.pi, 300)
