@@ -123,9 +123,14 @@ class LifeOfAKernel(RuleBasedStateMachine):
         self.begin(threads, seed, 1 + seed % 3, 9 * (seed % 2), constants)
 
     def set_time_back(self):
-        """What has been kept for plastic synapses cannot follow; static networks go on."""
+        """What has been kept for plastic synapses cannot follow; static networks go on.
+
+        Nor can what is kept for those of rates, which stays when they are gone.
+        """
         self.life.nest.biological_time = 0.0
-        if any(cell.kept_since for cell in self.life.cells):
+        learning = any(synapse.rule for synapse in self.life.present())
+        kept_for_rates = any(is_rate for cell in self.life.cells for _, _, is_rate in cell.kept_since)
+        if learning or kept_for_rates:
             self.refused("biological_time was set back", self.life.nest.Simulate, 1.0)
         else:
             self.life.nest.Simulate(1.0)
