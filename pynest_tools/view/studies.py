@@ -20,12 +20,13 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cbook import is_math_text
 from matplotlib.colors import LogNorm, Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator, PercentFormatter
 from pandas import DataFrame, Series
 
@@ -920,15 +921,15 @@ def _plain(text: str) -> str:
 
 def _inches(text: str, size: float, weight: str = "normal") -> float:
     """Width of a line of text."""
-    if not text.strip():
-        return 0.0
-    return float(TextPath((0, 0), text, size=size, prop=FontProperties(weight=weight)).get_extents().width) / 72.0
+    font = FontProperties(size=size, weight=weight)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, is_math_text(text))
+    return float(width) / 72.0
 
 
 def _wrapped(text: str, room: float, size: float, weight: str = "normal") -> str:
     """Text in lines of at most so many inches; one with a formula stays in one."""
     width = _inches(text, size, weight)
-    if width <= room or text.replace(r"\$", "").count("$") > 1:
+    if width <= room or is_math_text(text):
         return text
     for letters in range(min(len(text) - 1, int(1.3 * len(text) * room / width) + 1), 0, -1):
         lines = textwrap.wrap(text, letters)
