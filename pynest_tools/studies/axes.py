@@ -110,30 +110,30 @@ def axes_of(grid: Mapping[str, Any], zips: Sequence[Mapping[str, Any]]) -> tuple
         If a leaf is no list of values, lists of a zip differ in length, a point is there twice, or two keys have the same column.
     """
     parts = [("grid", {key: values}) for key, values in _lists(grid, "grid").items()]
-    parts += [(f"zip[{i}]", _lists(table, f"zip[{i}]")) for i, table in enumerate(zips)]
-    axes = []
-    for place, lists in parts:
-        keys = columns_of([key for _, lists in parts for key in lists])
-        mine = {column: key for column, key in keys.items() if key in lists}
-        axis = Axis(mine, {column: lists[key] for column, key in mine.items()})
-        if len({len(values) for values in lists.values()}) > 1:
-            told = ", ".join(f"{key} has {len(values)}" for key, values in lists.items())
-            raise SpecificationError(
-                f"lists of a [[zip]] move together and must be equally long, but in {place} {told}"
-            )
-        points = axis.points()
-        for i, point in enumerate(points):
-            if point in points[:i]:
-                raise SpecificationError(f"{place} has {point_text(point)} twice: leave one out")
-        axes.append(axis)
-    return tuple(axes)
+    for i, table in enumerate(zips):
+        if not (lists := _lists(table, f"zip[{i}]")):
+            raise SpecificationError(f"zip[{i}] is empty: give lists that move together, or leave it out")
+        parts.append((f"zip[{i}]", lists))
+    columns = columns_of([key for _, lists in parts for key in lists])
+    return tuple(_axis(place, lists, columns) for place, lists in parts)
+
+
+def _axis(place: str, lists: Mapping[str, tuple[Any, ...]], columns: Mapping[str, str]) -> Axis:
+    if len({len(values) for values in lists.values()}) > 1:
+        told = ", ".join(f"{key} has {len(values)}" for key, values in lists.items())
+        raise SpecificationError(f"lists of a [[zip]] move together and must be equally long, but in {place} {told}")
+    keys = {column: key for column, key in columns.items() if key in lists}
+    axis = Axis(keys, {column: lists[key] for column, key in keys.items()})
+    points = axis.points()
+    for i, point in enumerate(points):
+        if point in points[:i]:
+            raise SpecificationError(f"{place} has {point_text(point)} twice: leave one out")
+    return axis
 
 
 def _lists(table: Mapping[str, Any], place: str) -> dict[str, tuple[Any, ...]]:
     """Lists of values by dotted key."""
     found = flat(table, place, lambda leaf: any(space in leaf for space in SPACES))
-    if not found:
-        raise SpecificationError(f"{place} is empty: give lists of values, such as network.neuron.psi = [10, 100]")
     return {key: _values(leaf, f"{place}.{key}") for key, leaf in found.items()}
 
 
@@ -236,24 +236,24 @@ def columns_of(keys: Sequence[str]) -> dict[str, str]:
         if key == "seed":
             raise SpecificationError("seed is no axis: say which seeds every point has with seeds = [1, 2]")
         if is_own(key):
-            _refuse_bad_name(key)
+            refuse_bad_name(key)
+        advice = f'a name of your own, which has another column, and say in [set] that {key} = "that name"'
         if column in TAKEN:
             raise SpecificationError(
-                f"{key} would have the column {column}, which every table has: use a name of your own in its place, and say "
-                f'in [set] that {key} = "that name"'
+                f"{key} is the name of a column that every table has: use another one"
+                if is_own(key)
+                else f"{key} would have the column {column}, which every table has: use {advice}"
             )
         if found.get(column) == key:
             raise SpecificationError(f"{key} is varied twice: leave one out")
         if column in found:
-            raise SpecificationError(
-                f"{found[column]} and {key} would both have the column {column}: use a name of your own for one of them, and say "
-                f'in [set] that {key} = "that name"'
-            )
+            raise SpecificationError(f"{found[column]} and {key} would both have the column {column}: use {advice}")
         found[column] = key
     return found
 
 
-def _refuse_bad_name(name: str) -> None:
+def refuse_bad_name(name: str) -> None:
+    """Raise SpecificationError if a name of the user's own cannot stand in formulas, or looks like a key of a run."""
     if not name.isidentifier() or keyword.iskeyword(name):
         raise SpecificationError(f"{name!r} cannot be a name in formulas: use one word of letters, digits and _")
     close = difflib.get_close_matches(name, RunSpecification.model_fields, n=1, cutoff=SIMILAR)
@@ -275,6 +275,8 @@ def last_part(key: str) -> str:
 
 def keys_of_runs(model: type[BaseModel] = RunSpecification, path: str = "") -> Iterator[str]:
     """Dotted keys of all entries that any run has."""
+    if path == "network.":
+        yield "network.hidden"  # what stands for sizes
     for name, field in model.model_fields.items():
         yield f"{path}{name}"
         for inner in (field.annotation, *get_args(field.annotation)):

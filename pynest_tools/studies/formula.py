@@ -14,6 +14,7 @@ import simpleeval
 from ..errors import UserError
 from ..settings import suggestion
 
+MOST_CHARACTERS = 1000
 MOST_BITS = 1024  # of a power of whole numbers, which is where floating-point numbers end, too
 
 
@@ -89,6 +90,8 @@ class Formula:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        if len(text) > MOST_CHARACTERS:
+            raise UserError(f"a formula has at most {MOST_CHARACTERS} characters, this one {len(text)}")
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
             nodes = list(ast.walk(self._tree))

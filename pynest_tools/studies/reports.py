@@ -10,7 +10,7 @@ from pydantic import Field
 from ..errors import SpecificationError
 from ..settings import Settings, suggestion
 from ..tasks import Task
-from ..tasks.protocol import kind_of
+from ..tasks.protocol import kind_of, target_names_of
 
 STABLE = "stable_from_epoch"
 OF_A_RUN = (STABLE, "epochs", "wall_s")  # metrics of a whole run, not of one of its tests
@@ -54,7 +54,7 @@ def refuse_bad_report(report: ReportSpecification, task: Task, place: str) -> No
     """Raise SpecificationError if runs of the task do not have what is reported."""
     metric = report.metric
     if metric not in OF_A_RUN:
-        _refuse_unknown(metric, task, f"{place}.metric")
+        _refuse_unknown(metric, task, f"{place}.metric", OF_A_RUN)
     elif metric == STABLE and kind_of(task) != "classification":
         raise SpecificationError(f"{place}.metric: {metric} counts tests at 100 %, but {task.name} is a regression")
     tested = tested_on(task)
@@ -86,17 +86,22 @@ def refuse_bad_objective(metric: str, task: Task) -> None:
         raise SpecificationError(
             f"search.objective must not be {metric}: the test set decides nothing; use {metric.replace('test', 'validation', 1)}"
         )
-    _refuse_unknown(metric, task, "search.objective")
+    _refuse_unknown(metric, task, "search.objective", ())
 
 
-def _refuse_unknown(metric: str, task: Task, place: str) -> None:
+def _refuse_unknown(metric: str, task: Task, place: str, besides: tuple[str, ...]) -> None:
+    """Raise SpecificationError unless a metric is one number of the records of the task's runs."""
     scores = ("loss", "accuracy") if kind_of(task) == "classification" else ("loss", "r2", "rmse")
     sets = dict.fromkeys(("train", tested_on(task), "test"))
-    known = [*(f"{name}_{score}" for name in sets for score in scores), *ONE_NUMBER, *SEVERAL, *OF_A_RUN]
+    known = [*(f"{name}_{score}" for name in sets for score in scores), *ONE_NUMBER, *SEVERAL, *besides]
     name, dot, _ = metric.partition(".")
     if name not in known:
         raise SpecificationError(
             f"{place} = {metric} is nothing that runs of {task.name} measure; {suggestion(name, known)}"
         )
-    if name in SEVERAL and not dot:
-        raise SpecificationError(f"{place} = {metric} has several numbers: name one, such as {metric}.{SEVERAL[name]}")
+    outputs = target_names_of(task) if name.endswith("_rmse") else ()
+    one = SEVERAL.get(name) or next(iter(outputs), None)
+    if one is not None and not dot:
+        raise SpecificationError(f"{place} = {metric} has several numbers: name one, such as {name}.{one}")
+    if one is None and dot:
+        raise SpecificationError(f"{place} = {metric}: {name} is one number, with nothing in it; write {name}")

@@ -7,9 +7,10 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, model_validator
@@ -34,6 +35,7 @@ from .axes import (
     last_part,
     point_text,
     points_of,
+    refuse_bad_name,
     text_of,
     variables_of,
 )
@@ -45,11 +47,12 @@ HASH_DIGITS = 8  # of a point, in names that would be longer or not its own
 
 
 def _seeds(given: Any) -> Any:
-    if isinstance(given, int) and not isinstance(given, bool):
-        if not 1 <= given <= MOST_RUNS:
-            raise ValueError(f"must be how many there are, 1 to {MOST_RUNS}, or a list such as [1, 2], got {given}")
-        return tuple(range(1, given + 1))
-    return as_tuple(given)
+    number = given if type(given) is int else len(given) if isinstance(given, list | tuple) else 0
+    seeds = range(1, number + 1) if type(given) is int and number <= MOST_RUNS else given
+    well = 1 <= number <= MOST_RUNS and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not well or len({*seeds}) < number:
+        raise ValueError(f"must be a list such as [1, 2], none twice, or how many, 1 to {MOST_RUNS}; got {given!r}")
+    return tuple(seeds)
 
 
 def _one_or_more(given: Any) -> Any:
@@ -127,7 +130,7 @@ class StudySpecification(Settings):
     """Everything that determines a study."""
 
     title: str = Field(default="", description="what the study is about")
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(_seeds), Field(min_length=1)] = Field(
+    seeds: Annotated[tuple[int, ...], BeforeValidator(_seeds)] = Field(
         default=(1,), description="seeds of every point, or how many: 1 ... n"
     )
     where: str | None = Field(
@@ -184,10 +187,6 @@ class StudySpecification(Settings):
             return cls.model_validate(dict(entries), context={"directory": Path(directory)})
         except ValidationError as error:
             raise SpecificationError(explain(error, cls)) from error
-        except SpecificationError:
-            raise
-        except UserError as error:
-            raise SpecificationError(str(error)) from error
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -271,8 +270,6 @@ class StudySpecification(Settings):
             raise ValueError(
                 'base.task.name is missing: state the task, such as task.name = "bars" in [base]'
             ) from error
-        if len(dict.fromkeys(self.seeds)) < len(self.seeds):
-            raise ValueError(f"a seed is there twice in seeds = {list(self.seeds)}: leave one out")
         self._read_axes()
         self._read_formulas()
         self._build()
@@ -299,36 +296,34 @@ class StudySpecification(Settings):
     def _read_formulas(self) -> None:
         """Formulas of [set]: each may use columns, and what those above it have set."""
         entries = flat(self.set, "set", lambda _: False)
-        known = Counter(last_part(key) for key in entries)
+        times = Counter(map(last_part, entries))
         names = list(self.columns)
         for key, text in entries.items():
             if key == "seed" or key in self._keys.values():
                 raise SpecificationError(f"set.{key} is given by the axes of the study or by seeds: leave one out")
             if is_own(key):
-                columns_of([*self._keys.values(), key])
+                refuse_bad_name(key)
+                if key in self.columns:
+                    raise SpecificationError(f"set.{key} is a column of the axes already: use another name")
             if not isinstance(text, str):
                 raise SpecificationError(f"set.{key} must be a formula in quotes, got {text!r}; or put it into [base]")
             self._formulas[key] = _formula(text, f"set.{key}", names)
-            if last_part(key) not in self.columns and known[last_part(key)] == 1:
+            if last_part(key) not in self.columns and times[last_part(key)] == 1:
                 names.append(last_part(key))
         used = {name for formula in self._formulas.values() for name in formula.names}
         for key in (*self._keys.values(), *entries):
             if is_own(key) and key not in used:
-                self._refuse_idle(key)
+                self._refuse_idle(key, used)
 
-    def _refuse_idle(self, name: str) -> None:
+    def _refuse_idle(self, name: str, used: Container[str]) -> None:
         """Raise unless a name that no formula uses is only a word for what moves with it."""
         mates = next((axis.keys for axis in self.axes if name in axis.keys), {name: name})
-        used = {name for formula in self._formulas.values() for name in formula.names}
         meant = [key for key in keys_of_runs() if last_part(key) == name]
-        idle = all(is_own(key) and key not in used for key in mates.values())
-        if meant or idle:
-            told = (
-                f"write {' or '.join(meant)}, or use it in a formula of [set]"
-                if meant
-                else "use it in a formula of [set]"
+        if meant or all(is_own(key) and key not in used for key in mates.values()):
+            instead = f"write {' or '.join(meant)}, or use it" if meant else "use it"
+            raise SpecificationError(
+                f"{name} is a name of your own, and changes nothing: {instead} in a formula of [set]"
             )
-            raise SpecificationError(f"{name} is a name of your own here, and changes nothing: {told}")
 
     def _build(self) -> None:
         """Build every run, so that none fails after others have taken their time."""
@@ -457,7 +452,7 @@ def _formula(text: str, place: str, known: Sequence[str]) -> Formula:
         formula = Formula(text)
         formula.refuse_unknown(list(known))
     except UserError as error:
-        raise SpecificationError(f'{place} = "{text}": {error}') from error
+        raise SpecificationError(f'{place} = "{shorten(text, LONGEST_NAME)}": {error}') from error
     return formula
 
 
