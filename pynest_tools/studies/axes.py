@@ -49,6 +49,14 @@ class Axis:
         return [{column: values[i] for column, values in self.values.items()} for i in range(len(self))]
 
     @property
+    def naming(self) -> tuple[str, ...]:
+        """Columns that tell the points apart: the first that does alone, or all."""
+        for column, values in self.values.items():
+            if len({text_of(value).casefold() for value in values}) == len(self):
+                return (column,)
+        return tuple(self.keys)
+
+    @property
     def numbers(self) -> str | None:
         """The first column that has numbers only, if there is one."""
         return next((column for column, values in self.values.items() if all(map(is_number, values))), None)

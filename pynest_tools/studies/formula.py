@@ -93,7 +93,7 @@ class Formula:
         if len(text) > MOST_CHARACTERS:
             raise UserError(f"a formula has at most {MOST_CHARACTERS} characters, this one {len(text)}")
         try:
-            self._tree = ast.parse(text.strip(), mode="eval").body
+            self._tree = ast.parse(text.replace("\n", " ").strip(), mode="eval").body
             nodes = list(ast.walk(self._tree))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             reason = error.msg if isinstance(error, SyntaxError) else str(error)

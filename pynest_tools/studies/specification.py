@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from textwrap import shorten
 from typing import Annotated, Any, Literal
@@ -220,7 +221,7 @@ class StudySpecification(Settings):
 
     @property
     def reference_records(self) -> list[dict[str, Any]]:
-        """Values to compare with: records with columns of axes and of reports."""
+        """Values to compare with: records with columns of axes and of reports, and columns that move with those."""
         return [dict(record) for record in self._reference]
 
     @property
@@ -294,10 +295,8 @@ class StudySpecification(Settings):
         self._variables = {column: variables[key] for column, key in self._keys.items()}
 
     def _read_formulas(self) -> None:
-        """Formulas of [set]: each may use columns, and what those above it have set."""
+        """Formulas of [set], each after those whose values it needs."""
         entries = flat(self.set, "set", lambda _: False)
-        times = Counter(map(last_part, entries))
-        names = list(self.columns)
         for key, text in entries.items():
             if key == "seed" or key in self._keys.values():
                 raise SpecificationError(f"set.{key} is given by the axes of the study or by seeds: leave one out")
@@ -307,10 +306,21 @@ class StudySpecification(Settings):
                     raise SpecificationError(f"set.{key} is a column of the axes already: use another name")
             if not isinstance(text, str):
                 raise SpecificationError(f"set.{key} must be a formula in quotes, got {text!r}; or put it into [base]")
-            self._formulas[key] = _formula(text, f"set.{key}", names)
-            if last_part(key) not in self.columns and times[last_part(key)] == 1:
-                names.append(last_part(key))
-        used = {name for formula in self._formulas.values() for name in formula.names}
+        times = Counter(map(last_part, entries))
+        key_of = {last_part(key): key for key in entries if times[last_part(key)] == 1}
+        key_of = {name: key for name, key in key_of.items() if name not in self.columns}
+        formulas = {
+            key: _formula(text, f"set.{key}", [*self.columns, *(name for name, own in key_of.items() if own != key)])
+            for key, text in entries.items()
+        }
+        needs = {key: [key_of[name] for name in f.names if name in key_of] for key, f in formulas.items()}
+        try:
+            self._formulas = {key: formulas[key] for key in TopologicalSorter(needs).static_order()}
+        except CycleError as error:
+            raise SpecificationError(
+                f"formulas of [set] need each other in a circle: {', '.join(error.args[1])}"
+            ) from error
+        used = {name for formula in formulas.values() for name in formula.names}
         for key in (*self._keys.values(), *entries):
             if is_own(key) and key not in used:
                 self._refuse_idle(key, used)
@@ -343,7 +353,8 @@ class StudySpecification(Settings):
             raise SpecificationError(
                 f"the study has {number} runs, more than {MOST_RUNS}: vary less, or take fewer seeds"
             )
-        names = _names([point for point, _ in points])
+        naming = [column for axis in self.axes for column in axis.naming]
+        names = _names([{column: point[column] for column in naming} for point, _ in points])
         runs = [self._run(point) for point, _ in points]
         for (point, seeds), name, run in zip(points, names, runs, strict=True):
             self._cells.append(Cell(point, seeds, name, run))
@@ -438,7 +449,18 @@ class StudySpecification(Settings):
                 self._refuse_unknown_word(column, value, place)
             if not any(column in self.reports for column in record):
                 raise SpecificationError(f"{place} has no report to compare; {suggestion('', list(self.reports))}")
-        self._reference = [dict(record) for record in records]
+        self._reference = [self._with_mates(record) for record in records]
+
+    def _with_mates(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """A record with the columns that follow from its own, since they move with them."""
+        found = dict(record)
+        for axis in self.axes:
+            own = {column: record[column] for column in axis.keys if column in record}
+            points = [point for point in axis.points() if own and own.items() <= point.items()]
+            for column in axis.keys:
+                if points and all(point[column] == points[0][column] for point in points):
+                    found[column] = points[0][column]
+        return found
 
     def _refuse_unknown_word(self, column: str, value: Any, place: str) -> None:
         values = next((axis.values[column] for axis in self.axes if column in axis.keys), ())
