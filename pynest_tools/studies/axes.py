@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import keyword
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from ..settings import Settings, explain
 
 SPACES = ("linspace", "logspace")
 DIGITS = 12  # significant ones of evenly spaced values, so that 0.1 + 0.2 is 0.3
+LARGEST = 1e300  # of evenly spaced values
 MOST_RUNS = 10_000  # of a study
 #: Columns that every table has.
 TAKEN = ("seed", "status", "reason", "epochs", "wall_s", "run")
@@ -158,7 +160,7 @@ def _values(leaf: Any, place: str) -> tuple[Any, ...]:
 def _evenly_spaced(leaf: Mapping[str, Any], place: str) -> tuple[float, ...]:
     (name, given), *more = leaf.items()
     well = not more and name in SPACES and isinstance(given, list | tuple) and len(given) == 3
-    well = well and all(map(is_number, given)) and all(math.isfinite(number) for number in given)
+    well = well and all(is_number(number) and abs(number) < LARGEST for number in given)
     if not (well and isinstance(given[2], int) and 2 <= given[2] <= MOST_RUNS):
         example = f"{place} = {{ {name if name in SPACES else SPACES[0]} = [1.0, 100.0, 5] }}"
         raise SpecificationError(
@@ -169,9 +171,9 @@ def _evenly_spaced(leaf: Mapping[str, Any], place: str) -> tuple[float, ...]:
         raise SpecificationError(f"{place}: values of logspace must be positive, got {first} and {last}")
     shares = [i / (number - 1) for i in range(number)]
     if name == "logspace":
-        exact = [first * (last / first) ** share for share in shares]
+        exact = [first ** (1.0 - share) * last**share for share in shares]
     else:
-        exact = [first + (last - first) * share for share in shares]
+        exact = [first * (1.0 - share) + last * share for share in shares]
     values = [float(f"{value:.{DIGITS}g}") for value in exact]
     if isinstance(first, int) and isinstance(last, int) and all(value.is_integer() for value in values):
         return tuple(map(int, values))
@@ -310,7 +312,7 @@ def points_of(axes: Sequence[Axis]) -> list[dict[str, Any]]:
 
 
 def text_of(value: Any) -> str:
-    """A value as it is written in a sentence or in the name of a folder, the same for 50 and 50.0."""
+    """A value as it is written in the name of a folder, the same for 50 and 50.0."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -324,4 +326,7 @@ def text_of(value: Any) -> str:
 
 def point_text(point: Mapping[str, Any]) -> str:
     """A point in words, such as delay = 0.1, condition = 20 ms."""
-    return ", ".join(f"{column} = {text_of(value)}" for column, value in point.items())
+    return ", ".join(
+        f"{column} = {value if isinstance(value, str) else json.dumps(value, default=str)}"
+        for column, value in point.items()
+    )

@@ -299,7 +299,9 @@ class StudySpecification(Settings):
         entries = flat(self.set, "set", lambda _: False)
         for key, text in entries.items():
             if key == "seed" or key in self._keys.values():
-                raise SpecificationError(f"set.{key} is given by the axes of the study or by seeds: leave one out")
+                raise SpecificationError(
+                    f"set.{key} is given by {'seeds' if key == 'seed' else 'the axes'}: leave one out"
+                )
             if is_own(key):
                 refuse_bad_name(key)
                 if key in self.columns:
@@ -313,7 +315,7 @@ class StudySpecification(Settings):
             key: _formula(text, f"set.{key}", [*self.columns, *(name for name, own in key_of.items() if own != key)])
             for key, text in entries.items()
         }
-        needs = {key: [key_of[name] for name in f.names if name in key_of] for key, f in formulas.items()}
+        needs = {key: [key_of[name] for name in sorted(f.names) if name in key_of] for key, f in formulas.items()}
         try:
             self._formulas = {key: formulas[key] for key in TopologicalSorter(needs).static_order()}
         except CycleError as error:
