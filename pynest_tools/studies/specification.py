@@ -478,7 +478,7 @@ def _is_wanted(where: Formula, point: Mapping[str, Any], seed: int) -> bool:
 
 def _names(points: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of points for folders; where two would be the same, or one too long, with a hash of the point."""
-    names = [re.sub(r"[^A-Za-z0-9._=+-]+", "-", ",".join(f"{c}={text_of(v)}" for c, v in p.items())) for p in points]
+    names = [re.sub(r"[^A-Za-z0-9.,_=+-]+", "-", ",".join(f"{c}={text_of(v)}" for c, v in p.items())) for p in points]
     counts = Counter(name.casefold() for name in names)  # some file systems take a and A for the same
     return [
         name
