@@ -26,6 +26,7 @@ Send = Callable[[Any], None]
 
 #: Threads of numerical libraries in a process, unless the environment says otherwise: there is a process for every core.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+ENDED = "ended by whoever started it"  # what is told of a job that on_message has ended
 MAIN = "import sys; sys.path[:] = {path!r}; from pynest_tools.runs.workers import main; main({file})"
 
 
@@ -117,7 +118,7 @@ def _hear(
     if not isinstance(said, Outcome):
         if not on_message(of.job, said):
             return
-        said = Outcome(error="ended")
+        said = Outcome(error=ENDED)
     del running[of.line]
     _end(of)
     on_end(of.job, said)

@@ -107,19 +107,21 @@ def run_study(
         )
     study = _prepare(Path(source), None if output is None else Path(output))
     observer = observer or Silent()
+    if executor == "dask":
+        study = Study(study.path.absolute(), study.specification)  # workers may be somewhere else
     if executor == "dask" and study.specification.search is not None:
         raise UserError("a search needs every test of its trials, which dask does not tell: leave --executor out")
     try:
         if study.specification.search is not None:
             from .search import search
 
-            search(study, jobs or _cores(), observer)
+            search(study, jobs or _cores(), part[0], observer)
         else:
             left = _Left(study, part, observer)
             if executor == "dask":
                 from .cluster import run_on_dask
 
-                run_on_dask(left, scheduler)
+                run_on_dask(left.next, left.end, scheduler)
             else:
                 run_jobs(left.next, jobs or left.workers(), left.hear, left.end)
     finally:

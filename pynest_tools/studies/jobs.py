@@ -7,6 +7,7 @@ A run is claimed by the lock of its folder (runs/lock.py), which nobody can hold
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ def together(run: StudyRun) -> bool:
 
 
 def work(runs: tuple[StudyRun, ...], send: Send) -> dict[str, tuple[str, str]]:
-    """Train runs that differ in their seeds alone; returns status and reason of each by its name.
+    """Train runs of one point, side by side or one after the other; returns status and reason of each by its name.
 
     Parameters
     ----------
@@ -66,22 +67,25 @@ def work(runs: tuple[StudyRun, ...], send: Send) -> dict[str, tuple[str, str]]:
 
 
 def _train(runs: list[StudyRun], send: Send) -> None:
-    names = tuple(run.name for run in runs)
-
-    def tell(epochs: float, record: Metrics) -> None:
-        send(Progress(names, epochs, record))
-
     begun = [run.is_begun for run in runs]
     for run, is_begun in zip(runs, begun, strict=True):
         if not is_begun:
             run.folder.begin(run.specification, overwrite=True)
-    if len(runs) > 1:
-        folders = [run.folder for run in runs]
-        train_seeds(runs[0].specification, [run.seed for run in runs], tell, folders=folders)
-    elif begun[0]:
-        resume(runs[0].folder, runs[0].specification, tell)
-    else:
-        train(runs[0].specification, runs[0].folder, tell)
+    if len(runs) > 1 and together(runs[0]):
+        names = tuple(run.name for run in runs)
+        seeds, folders = [run.seed for run in runs], [run.folder for run in runs]
+        train_seeds(runs[0].specification, seeds, partial(_tell, send, names), folders=folders)
+        return
+    for run, is_begun in zip(runs, begun, strict=True):
+        tell = partial(_tell, send, (run.name,))
+        if is_begun:
+            resume(run.folder, run.specification, tell)
+        else:
+            train(run.specification, run.folder, tell)
+
+
+def _tell(send: Send, names: tuple[str, ...], epochs: float, record: Metrics) -> None:
+    send(Progress(names, epochs, record))
 
 
 def _has_ended(run: StudyRun) -> bool:

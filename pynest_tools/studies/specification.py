@@ -257,7 +257,8 @@ class StudySpecification(Settings):
             If it is no possible run.
         """
         point = {column: params[column] for column in self.columns}
-        return Cell(point, self.seeds, f"trial-{number:04d}", self._run(point))
+        run = self._run(point).changed({"training": {"final_test": False}})  # the test set must not decide
+        return Cell(point, self.seeds, f"trial-{number:04d}", run)
 
     @model_validator(mode="after")
     def _read(self, info: ValidationInfo) -> StudySpecification:

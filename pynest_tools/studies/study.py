@@ -26,6 +26,8 @@ from .specification import Cell, StudySpecification
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from .search import SearchTrial
+
 FILE = "study.toml"
 WAITING, RUNNING, INTERRUPTED, DONE, DIVERGED, FAILED, PRUNED = (
     "waiting", "running", "interrupted", "done", "diverged", "failed", "pruned",
@@ -136,14 +138,16 @@ class Study:
     @cached_property
     def runs(self) -> list[StudyRun]:
         """All runs: first all points with their first seed, then with the next, so that there soon is something of everything."""
-        if self.specification.search is not None:
-            from .search import trials_of
-
-            cells = [trial.cell for trial in trials_of(self)]
-        else:
-            cells = self.specification.cells()
+        cells = self.specification.cells() if self.specification.search is None else [each.cell for each in self.trials]
         places = [(i, cell, seed) for cell in cells for i, seed in enumerate(cell.seeds)]
         return [self.run_of(cell, seed) for _, cell, seed in sorted(places, key=lambda place: place[0])]
+
+    @property
+    def trials(self) -> list[SearchTrial]:
+        """Trials that a search has made so far, in their order; none without a search."""
+        from .search import trials_of
+
+        return trials_of(self)
 
     def run(self, seed: int | None = None, **point: Any) -> Run:
         """The run at a point of the axes, as `pynest_tools.open_run` gives it.
@@ -194,9 +198,17 @@ class Study:
         if not (self.path / "runs").is_dir() and self.csv.is_file():
             kept: DataFrame = pd.read_csv(self.csv)
             return kept
-        table: DataFrame = pd.DataFrame([self._row(run) for run in self.runs], columns=self._headings())
+        pruned = (
+            {each.cell.name for each in self.trials if each.state == "PRUNED"} if self.specification.search else set()
+        )
+        rows = [self._row(run) for run in self.runs]
+        for run, row in zip(self.runs, rows, strict=True):
+            if run.cell.name in pruned and row["status"] == INTERRUPTED:
+                row["status"] = PRUNED
+        table: DataFrame = pd.DataFrame(rows, columns=self._headings())
         numbers = [*self.specification.reports, "epochs", "wall_s"]
-        return table.astype(dict.fromkeys(numbers, float)).fillna({"reason": ""})
+        found: DataFrame = table.astype(dict.fromkeys(numbers, float)).fillna({"reason": ""})
+        return found
 
     def write_table(self) -> DataFrame:
         """Keep the table as table.csv, and as table.parquet if pyarrow is installed; returns it."""
