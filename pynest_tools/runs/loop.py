@@ -352,7 +352,7 @@ class Loop:
         training, task, result = self.spec.training, self.spec.task, member.result
         if result.tested_on == "test":
             result.test = of_set(result.records[-1], "test")
-        else:
+        elif training.final_test:
             waited = 0 < training.patience <= result.tests_since_best and result.best_weights is not None
             result.tested_weights = "best" if waited else "last"
             weights = result.best_weights if waited and result.best_weights is not None else result.weights

@@ -257,7 +257,8 @@ class StudySpecification(Settings):
             If it is no possible run.
         """
         point = {column: params[column] for column in self.columns}
-        return Cell(point, self.seeds, f"trial-{number:04d}", self._run(point))
+        run = self._run(point).changed({"training": {"final_test": False}})  # the test set must not decide
+        return Cell(point, self.seeds, f"trial-{number:04d}", run)
 
     @model_validator(mode="after")
     def _read(self, info: ValidationInfo) -> StudySpecification:
@@ -497,7 +498,7 @@ def _is_wanted(where: Formula, point: Mapping[str, Any], seed: int) -> bool:
 
 def _names(points: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of points for folders; where two would be the same, or one too long, with a hash of the point."""
-    names = [re.sub(r"[^A-Za-z0-9._=+-]+", "-", ",".join(f"{c}={text_of(v)}" for c, v in p.items())) for p in points]
+    names = [re.sub(r"[^A-Za-z0-9.,_=+-]+", "-", ",".join(f"{c}={text_of(v)}" for c, v in p.items())) for p in points]
     counts = Counter(name.casefold() for name in names)  # some file systems take a and A for the same
     return [
         name
