@@ -56,9 +56,9 @@ class _Column:
     values: tuple[Any, ...]
     words: Mapping[Any, str]
 
-    def named(self, value: Any) -> str:
+    def named(self, value: Any, digits: int | None = None) -> str:
         """The value with the name of its column, "delay = 0.1 ms"; a text that speaks for itself alone."""
-        word = self.words[value]
+        word = self.words[value] if digits is None or not self.numeric else _number(value, digits)
         if not self.numeric and word not in ("true", "false") and any(c.isalpha() for c in word):
             return word
         words, unit = _unit(self.label)
@@ -180,9 +180,7 @@ def _known(table: DataFrame, *names: str | None) -> None:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bool | np.bool_):
-        return str(value).lower()
-    return "–" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
+    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)
 
 
 def _is_number(text: str) -> bool:
@@ -193,23 +191,23 @@ def _is_number(text: str) -> bool:
 
 
 def _normal(table: DataFrame, names: Iterable[str]) -> DataFrame:
-    """The table with each of the columns either of finite numbers or of text."""
+    """The table with each of the columns either of numbers or of text."""
     table = table.copy()
     for name in names:
         values = table[name]
         if name == "seed" or not _is_numeric(values):
-            table[name] = values.map(_text)
+            table[name] = values.map(_text, na_action="ignore")
     return table
 
 
 def _is_numeric(values: Series[Any]) -> bool:
     kinds = pd.api.types
-    return bool(kinds.is_numeric_dtype(values) and not kinds.is_bool_dtype(values) and not values.isna().any())
+    return bool(kinds.is_numeric_dtype(values) and not kinds.is_bool_dtype(values))
 
 
 def _column(name: str, labels: Mapping[str, str], *tables: DataFrame) -> _Column:
     """A column of normal tables: numbers in their order, texts as they come."""
-    values = list(dict.fromkeys(value for table in tables for value in table[name].tolist()))
+    values = list(dict.fromkeys(value for table in tables for value in table[name].dropna().tolist()))
     numeric = all(not isinstance(value, str) for value in values)
     if numeric:
         values.sort()
@@ -227,6 +225,12 @@ def _report(name: str, labels: Mapping[str, str], metrics: Mapping[str, str]) ->
 def _determines(table: DataFrame, one: str, other: str) -> bool:
     pairs = table[[one, other]].drop_duplicates()
     return len(pairs) == len(pairs[one].drop_duplicates())
+
+
+def _hidden(table: DataFrame, named: Sequence[str]) -> list[str]:
+    """Axes in which runs differ that are the same in those that are named."""
+    parts = _grouped(table, named).values()
+    return [name for name in _axes(table) if name not in named and any(part[name].nunique() > 1 for part in parts)]
 
 
 def _grouped(table: DataFrame, names: Sequence[str]) -> dict[tuple[Hashable, ...], DataFrame]:
@@ -386,9 +390,7 @@ def study_figure(
     table = _normal(table, dict.fromkeys([*_axes(table), *drawn]))
     _refuse_hidden(table, drawn)
     if reference is not None:
-        _known(reference, y)
-        reference = _normal(reference, [name for name in drawn if name in reference.columns])
-        reference = reference[_values(reference, y).notna()]
+        reference = _comparable(reference, table, y, dict.fromkeys((x, lines) if heat else (x,)))
     report = _report(y, labels, metrics)
     others = [reference] if reference is not None else []
     columns = {name: _column(name, labels, table, *(o for o in others if name in o.columns)) for name in drawn}
@@ -404,17 +406,25 @@ def study_figure(
 
 def _refuse_hidden(table: DataFrame, drawn: Sequence[str]) -> None:
     """Refuse to draw if runs at one point differ in more than their seed."""
-    hidden = [
-        name
-        for name in _axes(table)
-        if name not in drawn and any(part[name].nunique() > 1 for part in _grouped(table, drawn).values())
-    ]
+    hidden = _hidden(table, drawn)
     if hidden:
-        value = _column(hidden[0], {}, table).values[0]
+        first = _column(hidden[0], {}, table)
         raise UserError(
             f"the runs differ in {' and '.join(hidden)}, too, which the figure does not show; give them as lines or panels, "
-            f"or draw a part: pyramidal study plot FOLDER --only {hidden[0]}={value:{'g' if not isinstance(value, str) else ''}}"
+            f"or draw a part: pyramidal study plot FOLDER --only {hidden[0]}={first.words[first.values[0]]}"
         )
+
+
+def _comparable(reference: DataFrame, table: DataFrame, y: str, open_: Iterable[str | None]) -> DataFrame | None:
+    """What a reference says of y where the study is, but for the axes that may reach beyond; None if nothing."""
+    if y not in reference.columns:
+        return None
+    names = [name for name in _axes(table) if name in reference.columns]
+    reference = _normal(reference, names)
+    reference = reference[_values(reference, y).notna()]
+    for name in set(names).difference(open_):
+        reference = reference[reference[name].isin(table[name]) | reference[name].isna()]
+    return None if reference.empty else reference
 
 
 def _line_figure(
@@ -480,10 +490,10 @@ def _present(column: _Column, table: DataFrame) -> list[Any]:
 
 
 def _where(table: DataFrame, values: Mapping[str, Any]) -> DataFrame:
-    """Rows with the values, as far as the table knows the columns."""
+    """Rows with the values, or for all of them, as far as the table knows the columns."""
     for name, value in values.items():
         if name in table.columns:
-            table = table[table[name] == value]
+            table = table[(table[name] == value) | table[name].isna()]
     return table
 
 
@@ -574,7 +584,7 @@ def _legend(
                 look = {**style, "linestyle": style.get("linestyle", "-") if line else "none"}
                 handles.append(Line2D([], [], markeredgecolor="white", markeredgewidth=0.5, **look))
                 words.append(f"{lines.words[value]} {unit}".rstrip())
-    if reference is not None and not reference.empty:
+    if reference is not None:
         own_lines = bool(lines and lines.name in reference.columns)
         markers = [style["marker"] for style in shown][:MOST_COLOURS] if own_lines else ["o"]
         grey: dict[str, Any] = {"color": GREY, "linewidth": 1.0, "linestyle": (0, (1, 1.5)) if line else "none"}
@@ -901,11 +911,12 @@ class _Sheet:
     def _legend(self, handles: Sequence[Any], words: Sequence[str], heading: str, room: float) -> Any:
         """A legend with as many columns as there is room for (inches)."""
         canvas: Any = self.figure.canvas
+        lines = any(handle.get_linestyle() != "None" for handle in handles if isinstance(handle, Line2D))
         for columns in range(len(handles), 0, -1):
             legend = self.figure.legend(
                 handles, words, loc="upper left", ncols=columns, frameon=False, fontsize=9, labelcolor=INK,
                 title=heading or None, title_fontsize=9, alignment="left", borderpad=0.0, borderaxespad=0.0,
-                handlelength=2.2, columnspacing=1.6, handler_map={tuple: HandlerTuple(ndivide=None, pad=0.6)},
+                handlelength=2.2 if lines else 1.0, columnspacing=1.6, handler_map={tuple: HandlerTuple(ndivide=None, pad=0.6)},
             )  # fmt: skip
             legend.get_title().set_color(GREY)
             if columns == 1 or legend.get_window_extent(canvas.get_renderer()).width / self.figure.dpi <= room:
@@ -1053,11 +1064,7 @@ def _markdown(
 
 
 def _refuse_mixed(table: DataFrame, named: Sequence[str]) -> None:
-    hidden = [
-        name
-        for name in _axes(table)
-        if name not in named and any(part[name].nunique() > 1 for part in _grouped(table, named).values())
-    ]
+    hidden = _hidden(table, named)
     if hidden:
         raise UserError(
             f"the runs differ in {' and '.join(hidden)}, too; give rows, columns or a part (--only) that tell them apart"
@@ -1187,7 +1194,7 @@ def search_figure(
         Not attached to any window; save it with ``figure.savefig(path)``.
     """
     _known(table, objective, *parameters)
-    table = _normal(table, parameters)
+    table = _normal(table, parameters).dropna(subset=list(parameters))
     report = _report(objective, labels, metrics)
     columns = [_column(name, labels, table) for name in parameters]
     trials = [
@@ -1236,7 +1243,7 @@ class _Trial:
         self.value = float(np.mean(values)) if len(values) else None
         self.pruned = "status" in runs.columns and bool((runs["status"] == "pruned").any())
         self.at = {column.name: column.at(runs[column.name].tolist()[0]) for column in columns}
-        self.words = [column.named(runs[column.name].tolist()[0]) for column in columns]
+        self.told = ", ".join(column.named(runs[column.name].tolist()[0], digits=3) for column in columns)
 
 
 DOT: dict[str, Any] = {"linestyle": "none", "marker": "o", "color": BLUE, "markersize": 5.0, "markeredgecolor": "white",
@@ -1266,5 +1273,5 @@ def _trial_legend(trials: Sequence[_Trial], best: _Trial | None, report: _Report
         shown.append((PRUNED, "pruned"))
     if best is not None and best.value is not None:
         shown.append(({"color": VERMILLION, "linewidth": 1.4}, "best so far"))
-        shown.append((RING, f"best, trial {best.number}: {report.text(best.value)} at {', '.join(best.words)}"))
+        shown.append((RING, f"best, trial {best.number}: {report.text(best.value)} at {best.told}"))
     return [Line2D([], [], **style) for style, _ in shown], [words for _, words in shown]

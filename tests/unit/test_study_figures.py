@@ -158,6 +158,19 @@ def test_the_reference_is_grey_with_the_markers_of_its_lines_and_where_it_lacks_
     assert [drawn(axes, GREY)[0][:, 1].tolist() for axes in for_all.axes] == [[0.5, 0.5]] * 2
 
 
+def test_a_part_is_compared_with_that_part_of_the_reference():
+    """And records without a column hold for all of its values; a reference without y is none."""
+    table = study({"delay": [1.0, 2.0], "psi": [5, 100]})
+    reference = pd.DataFrame(
+        [{"delay": 1.0, "psi": 5, "accuracy": 0.5}, {"delay": 1.0, "psi": 100, "accuracy": 0.75}, {"delay": 2.0, "accuracy": 1.0}]
+    )  # fmt: skip
+    part = part_of(table, {"psi": 5})
+    (axes,) = study_figure(part, x="delay", y="accuracy", reference=reference).axes
+    assert drawn(axes, GREY)[0].tolist() == [[1.0, 0.5], [2.0, 1.0]]
+    (axes,) = study_figure(part, x="delay", y="loss", reference=reference).axes
+    assert drawn(axes, GREY) == []
+
+
 def test_baselines_are_named_once_and_not_on_each_other():
     table = study({"delay": [1.0, 2.0], "panel": list("abcde")})
     figure = study_figure(
