@@ -104,7 +104,8 @@ def plot(folder: Path, only: tuple[str, ...], output: Path | None, **given: Any)
 @click.option("--only", multiple=True, metavar="NAME=VALUE", help="A part of the runs.")
 def table(folder: Path, value: str | None, rows: str | None, columns: str | None, only: tuple[str, ...]) -> None:
     """Write what a study has reached so far as a table in Markdown."""
-    from .view.studies import markdown_overview, markdown_table, part_of
+    from .view.study_tables import markdown_overview, markdown_table
+    from .view.study_values import part_of
 
     found = open_study(folder)
     words: dict[str, Any] = {"labels": found.specification.labels, "metrics": _metrics(found)}
@@ -226,7 +227,8 @@ def _draw(
     study: Study, plots: Sequence[PlotSpecification], only: Sequence[str] = (), output: Path | None = None
 ) -> list[Path]:
     """Draw the figures of a study; returns where they are."""
-    from .view.studies import part_of, search_figure, study_figure
+    from .view.studies import search_figure, study_figure
+    from .view.study_values import part_of
 
     spec = study.specification
     data = part_of(study.table, _entries(only))

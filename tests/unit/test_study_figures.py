@@ -13,15 +13,9 @@ from matplotlib.text import Text
 
 from pynest_tools.errors import UserError
 from pynest_tools.view.figures import BLUE, GREY, VERMILLION
-from pynest_tools.view.studies import (
-    default_plot,
-    interval,
-    markdown_overview,
-    markdown_table,
-    part_of,
-    search_figure,
-    study_figure,
-)
+from pynest_tools.view.studies import interval, search_figure, study_figure
+from pynest_tools.view.study_tables import markdown_overview, markdown_table
+from pynest_tools.view.study_values import default_plot, part_of
 
 CONDITIONS = ("with, 50 ms", "20 ms", "without")
 
