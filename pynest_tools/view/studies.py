@@ -202,9 +202,8 @@ def _line_figure(
     note = [_means_told(seeds), told_of_left_out(table, report.name)]
     if unseen:
         note.append(f"{unseen} {'point lies' if unseen == 1 else 'points lie'} below the axis.")
-    heading = (
-        words_and_unit(lines.label)[0] if lines and (lines.numeric or set(lines.values) <= {"true", "false"}) else ""
-    )
+    speaking = lines is None or all(map(lines.speaks_for_itself, lines.values))
+    heading = "" if lines is None or speaking else words_and_unit(lines.label)[0]
     sheet.finish(title, handles, words, heading, " ".join(filter(None, note)))
     return sheet.figure
 

@@ -83,7 +83,8 @@ def markdown_table(
         for key in grouped(table, by)
     ]  # fmt: skip
     numbers = [*(place.numeric for place in places), *(True for _ in across.values)]
-    return _lines(head, lines, numbers, f"{_capital(report.label)}: {text.told}", told_of_left_out(table, value))
+    left_out = told_of_left_out(table, value, means=not report.stable)
+    return _lines(head, lines, numbers, f"{_capital(report.label)}: {text.told}", left_out)
 
 
 def markdown_overview(
@@ -130,10 +131,11 @@ def _markdown(
     ]  # fmt: skip
     head = [*(c.label for c in places), *(report.label for report in reports), *([] if well else ["runs"])]
     numbers = [*(place.numeric for place in places), *(True for _ in reports), *([] if well else [False])]
-    told = list(dict.fromkeys(text.told for text in texts))
-    if len(told) > 1:
-        told = [f"{_capital(report.label)}: {text.told}" for report, text in zip(reports, texts, strict=True)]
-    left_out = told_of_left_out(table, reports[0].name) if len(reports) == 1 else ""
+    kinds: dict[str, list[str]] = {}
+    for report, text in zip(reports, texts, strict=True):
+        kinds.setdefault(text.told, []).append(report.label)
+    told = [f"{', '.join(names)}: {kind}" if len(kinds) > 1 else kind for kind, names in kinds.items()]
+    left_out = told_of_left_out(table, reports[0].name, means=not reports[0].stable) if len(reports) == 1 else ""
     return _lines(head, lines, numbers, *told, left_out)
 
 
@@ -162,7 +164,7 @@ class _Cells:
         most = max(counts, default=0)
         seeds = f" over {most} seeds" if len(counts) == 1 else " (number of seeds)"
         if self._median:
-            self.told = "median (seeds that have one of all)."
+            self.told = "median over the seeds that have one (how many of all)."
         else:
             self.told = f"mean ± standard deviation{seeds}." if most > 1 else "one seed each."
 

@@ -32,11 +32,16 @@ class Column:
 
     def named(self, value: Any, digits: int | None = None) -> str:
         """The value with the name of its column, "delay = 0.1 ms"; a text that speaks for itself alone."""
+        if self.speaks_for_itself(value):
+            return self.words[value]
         word = self.words[value] if digits is None or not self.numeric else number_text(value, digits)
-        if not self.numeric and word not in ("true", "false") and any(c.isalpha() for c in word):
-            return word
         words, unit = words_and_unit(self.label)
         return f"{words} = {word} {unit}".rstrip()
+
+    def speaks_for_itself(self, value: Any) -> bool:
+        """Whether a value is words, which need no name of a column beside them."""
+        word = self.words[value]
+        return not self.numeric and word not in ("true", "false") and any(letter.isalpha() for letter in word)
 
     @property
     def logarithmic(self) -> bool:
