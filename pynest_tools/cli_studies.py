@@ -162,12 +162,15 @@ class _Told:
     def ended(self, run: StudyRun, status: str, reason: str) -> None:
         """See `studies.execution.Observer`."""
         assert self._display is not None
+        here = run.name in self._shown
         self._shown.discard(run.name)
         self.bad += status in (DIVERGED, FAILED)
-        if status == DONE and not reason:
+        if status == RUNNING or (status == DONE and not here):
+            status, reason = "elsewhere", ""
+        elif status == DONE:
             tested_on, metrics = tested(run.folder.read_metrics()[-1])
             reason = f"{tested_on} {headline(metrics)}"
-        self._display.end(run.name, "elsewhere" if status == RUNNING else status, reason)
+        self._display.end(run.name, status, reason)
 
     def note(self, sentence: str) -> None:
         """See `studies.execution.Observer`."""
