@@ -139,7 +139,7 @@ class _Told:
 
     def planned(self, study: Study, ended: Sequence[StudyRun], left: Sequence[StudyRun]) -> None:
         """See `studies.execution.Observer`."""
-        again = sum(each.folder.config.is_file() and not each.is_begun for each in left)
+        again = sum(each.is_another for each in left)
         told = f"{study.specification.title or study.path.name}: {len(ended) + len(left)} runs"
         told += f", {len(ended)} of them have ended before" if ended else ""
         told += f"; {again} have another specification than before and begin anew" if again else ""

@@ -157,7 +157,9 @@ def _cause(code: int) -> str:
 def main(file: int) -> None:
     """In the process: do the job that comes through an open file, and tell its outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has started it decides
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # at once; the thread below waits until NEST has finished a call
+    ctypes.CDLL(None).prctl(
+        PR_SET_PDEATHSIG, signal.SIGKILL
+    )  # at once; the thread below waits until NEST has finished a call
     line = Connection(file)
     work, arguments = line.recv()
     threading.Thread(target=_die_with, args=(line,), daemon=True).start()
