@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the experiments' READMEs claim, where it is quick to see; and that their studies can be drawn."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,13 +18,9 @@ STUDIES = sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.toml"))
 def part_of_study(name, where, folder):
     """The runs of an experiment for which a formula is true."""
     source = EXPERIMENTS / name
-    text = (source / "study.toml").read_text(encoding="utf-8")
-    head, old, rest = text.partition('where = """')
+    text = re.sub(r'where = "{3}.*?"{3}\n', "", (source / "study.toml").read_text(encoding="utf-8"), flags=re.DOTALL)
     file = folder / "study.toml"
-    file.write_text(
-        f"{head}where = '''{where}'''\n{rest.partition('"""')[2]}" if old else f"where = '''{where}'''\n{text}",
-        encoding="utf-8",
-    )
+    file.write_text(f'where = "{where}"\n{text}', encoding="utf-8")
     for reference in source.glob("thesis.json"):
         (folder / reference.name).write_bytes(reference.read_bytes())
     return run_study(file).table
