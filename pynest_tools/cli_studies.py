@@ -89,7 +89,9 @@ def plot(folder: Path, only: tuple[str, ...], output: Path | None, **given: Any)
     given = {name: value for name, value in given.items() if value is not None}
     if given or only:
         plots = [PlotSpecification(**given)]
-        _refuse_unknown(found, [given[name] for name in ("x", "lines", "panels") if name in given], found.columns)
+        _refuse_unknown(
+            found, [given[name] for name in ("x", "lines", "panels") if name in given], [*found.columns, "seed"]
+        )
         _refuse_unknown(found, [given["y"]] if "y" in given else [], _reports(found))
     else:
         plots = list(found.specification.plots)
@@ -116,7 +118,7 @@ def table(folder: Path, value: str | None, rows: str | None, columns: str | None
     chosen = value or _reports(found)[0]
     names = [name.strip() for name in rows.split(",")] if rows else [n for n in found.columns if n != columns]
     _refuse_unknown(found, [chosen], _reports(found))
-    _refuse_unknown(found, [*names, *([columns] if columns else [])], found.columns)
+    _refuse_unknown(found, [*names, *([columns] if columns else [])], [*found.columns, "seed"])
     click.echo(markdown_table(data, chosen, rows=names, columns=columns, **words))
 
 

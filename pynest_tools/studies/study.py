@@ -207,7 +207,7 @@ class Study:
         import pandas as pd
 
         if not (self.path / "runs").is_dir() and self.csv.is_file():
-            kept: DataFrame = pd.read_csv(self.csv)
+            kept: DataFrame = pd.read_csv(self.csv, dtype={"reason": str}).fillna({"reason": ""})
             return kept
         pruned = (
             {each.cell.name for each in self.trials if each.state == "PRUNED"} if self.specification.search else set()
@@ -337,5 +337,7 @@ def _at(record: Any, key: str) -> float | None:
 
 
 def _shown(value: Any) -> Any:
-    """A value as a table holds it: lists as text."""
-    return json.dumps(value) if isinstance(value, list | tuple) else value
+    """A value as a table holds it: lists as text, of one value that value."""
+    if not isinstance(value, list | tuple):
+        return value
+    return value[0] if len(value) == 1 else json.dumps(value)
