@@ -16,7 +16,7 @@ def test_scores_of_classes():
     """Four samples of three classes; the last is taken for class 2, which is a row of class 0 and a column of answer 2."""
     targets = np.eye(3)[[0, 1, 2, 0]]
     outputs = np.eye(3)[[0, 1, 2, 2]]
-    found = scores(Bars(), outputs, Samples(np.zeros((4, 9)), targets))
+    found = scores(Bars(), Samples(np.zeros((4, 9)), targets), outputs, np.full(4, 0.5), np.full(4, np.nan))
     assert found["accuracy"] == 0.75
     assert found["confusion"] == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
     assert found["loss"] == pytest.approx(2 / 12, rel=1e-15)  # two of twelve are off by 1 mV
