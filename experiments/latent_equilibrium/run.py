@@ -151,7 +151,7 @@ def _cell(result: dict[str, Any] | None) -> str:
     return f"{stable[len(stable) // 2]} ({count})" if stable else f"- ({count})"
 
 
-def draw(results: list[dict[str, Any]], thesis: dict[str, Any], config: dict[str, Any]) -> Figure:
+def draw(results: list[dict[str, Any]], thesis: list[dict[str, Any]], config: dict[str, Any]) -> Figure:
     """Accuracy at the end over presentation time, one panel for each backend, the thesis's runs beside."""
     figure = Figure(figsize=(11.5, 3.7), dpi=150)
     panels = figure.subplots(1, 3, sharey=True)
@@ -170,10 +170,14 @@ def draw(results: list[dict[str, Any]], thesis: dict[str, Any], config: dict[str
                 style = {"linewidth": 1.9, "markersize": 5.5, "zorder": 3, "clip_on": False} | styles[condition]
                 times = [r["t_pres"] for r in row]
                 axes.plot(times, [min(r["accuracy"]) for r in row], label=words, **style)
-        for condition, words, marker in (("le", "thesis, with", "o"), ("orig", "thesis, without", "s")):
-            runs = thesis[name][condition]
+        for condition, words, marker in (
+            ("latent equilibrium", "thesis, with", "o"),
+            ("without", "thesis, without", "s"),
+        ):
+            runs = [run for run in thesis if (run["backend"], run["condition"]) == (name, condition)]
+            times, accuracies = ([run[key] for run in runs] for key in ("t_pres", "accuracy"))
             axes.plot(
-                runs["t_pres"], runs["accuracy"], color=GREY, linewidth=0.9, linestyle=":", marker=marker,
+                times, accuracies, color=GREY, linewidth=0.9, linestyle=":", marker=marker,
                 markersize=4, markerfacecolor="white", label=words, zorder=2, clip_on=False,
             )  # fmt: skip
         axes.set_xscale("log")

@@ -157,11 +157,13 @@ class DivergenceError(RuntimeError):
         Index of the sample within the call of `Network.run`.
     cell : str
         Which cell it was, if known, such as "cell 3 of P_1".
+    network : int
+        Which of the networks that are simulated side by side.
     """
 
-    def __init__(self, message: str, trial: int, cell: str = "") -> None:
-        super().__init__(message, trial, cell)  # all of them, or it could not be sent to another process
-        self.message, self.trial, self.cell = message, trial, cell
+    def __init__(self, message: str, trial: int, cell: str = "", network: int = 0) -> None:
+        super().__init__(message, trial, cell, network)  # all of them, or it could not be sent to another process
+        self.message, self.trial, self.cell, self.network = message, trial, cell, network
 
     def __str__(self) -> str:
         return f"{self.cell}: {self.message}" if self.cell else self.message
@@ -213,20 +215,23 @@ def refuse_potentials(circuit: Microcircuit, potentials: FloatArray, first: int)
     ----------
     circuit : Microcircuit
         Its layers, for names.
-    potentials : ndarray, shape (..., n, n_cells)
+    potentials : ndarray, shape (n, n_cells) or (networks, n, n_cells)
         Magnitudes (mV).
     first : int
         Index of the first of the n samples within the call of `Network.run`.
     """
     if np.max(potentials, initial=0.0) <= MAX_POTENTIAL:  # false for NaN
         return
-    largest = np.max(potentials.reshape(-1, *potentials.shape[-2:]), axis=0)
-    sample = int(np.argmax(~(np.max(largest, axis=1) <= MAX_POTENTIAL)))
-    cell = int(np.argmax(np.nan_to_num(largest[sample], nan=np.inf, posinf=np.inf)))
-    value = largest[sample, cell]
+    networks = potentials.reshape(-1, *potentials.shape[-2:])
+    absurd = ~(np.max(networks, axis=-1) <= MAX_POTENTIAL)
+    sample = int(np.argmax(np.any(absurd, axis=0)))
+    network = int(np.argmax(absurd[:, sample]))
+    cell = int(np.argmax(np.nan_to_num(networks[network, sample], nan=np.inf, posinf=np.inf)))
+    value = networks[network, sample, cell]
     raise DivergenceError(
         f"a somatic potential became {value:.4g} mV, but no membrane can be {MAX_POTENTIAL:g} mV from rest; "
         "lower the learning rates or the weights of the feedback",
         first + sample,
         cell_name(circuit, cell),
+        network,
     )

@@ -159,14 +159,18 @@ class FixedPoint:
 
     def _give_up(self, first: int) -> NoReturn:
         change = self._apical_share * np.abs(self._change)
-        change = np.max(np.nan_to_num(change, nan=np.inf).reshape(-1, *change.shape[-2:]), axis=0)  # over networks
-        sample = int(np.argmax(np.max(change, axis=1) > TOLERANCE))
-        cell = int(np.argmax(change[sample]))
+        networks = np.nan_to_num(change, nan=np.inf).reshape(-1, *change.shape[-2:])
+        moving = np.max(networks, axis=-1) > TOLERANCE
+        sample = int(np.argmax(np.any(moving, axis=0)))
+        network = int(np.argmax(moving[:, sample]))
+        cell = int(np.argmax(networks[network, sample]))
+        largest = networks[network, sample, cell]
         raise DivergenceError(
-            f"no steady state was found: sweeps through the layers still change a potential by {change[sample, cell]:.3g} mV; "
+            f"no steady state was found: sweeps through the layers still change a potential by {largest:.3g} mV; "
             "lower the weights of the feedback, the nudging, or the learning rates",
             first + sample,
             cell_name(self._circuit, int(self._layout.hidden[cell])),
+            network,
         )
 
 

@@ -21,11 +21,12 @@ from ..tasks.preprocessing import Preprocessing
 from ..tasks.protocol import Kind, decode
 from .checkpoint import load_checkpoint
 from .folder import RunFolder
+from .loop import Progress
 from .metrics import Metrics
 from .specification import RunSpecification, read_toml, task_name
 from .summary import TrainingResult
-from .training import Progress, outputs
 from .training import evaluate as evaluate_network
+from .training import outputs
 from .training import resume as resume_run
 from .training import train as train_run
 

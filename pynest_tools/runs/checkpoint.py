@@ -56,7 +56,7 @@ class Checkpoint:
     simulation_s: float
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep_former: bool = False) -> None:
     """Write a checkpoint and then remove the former ones; of several MPI processes, each writes its share.
 
     Parameters
@@ -65,6 +65,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         Where checkpoints of the run are; made if needed. A new one appears in it in one step, when it is whole and on disk.
     checkpoint : Checkpoint
         What to keep.
+    keep_former : bool
+        Whether the former ones stay, until `remove_others` is called.
 
     Raises
     ------
@@ -85,7 +87,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     if rank() == 0:
         shutil.rmtree(place, ignore_errors=True)
         scratch.rename(place)
-        remove_others(folder, checkpoint)
+        if not keep_former:
+            remove_others(folder, checkpoint)
 
 
 def remove_others(folder: Path, checkpoint: Checkpoint) -> None:
@@ -112,7 +115,7 @@ def _write_share(folder: Path, checkpoint: Checkpoint) -> None:
         os.fsync(file.fileno())
 
 
-def load_checkpoint(folder: Path, sizes: Sequence[int]) -> Checkpoint:
+def load_checkpoint(folder: Path, sizes: Sequence[int], samples: float = np.inf) -> Checkpoint:
     """Read the last whole checkpoint; of one that is damaged a `Remark` tells, if there is one before it.
 
     Parameters
@@ -121,6 +124,8 @@ def load_checkpoint(folder: Path, sizes: Sequence[int]) -> Checkpoint:
         Where checkpoints of the run are.
     sizes : sequence of int
         Cells per layer that the weights must fit.
+    samples : float
+        Most samples that may have been learned by then.
 
     Raises
     ------
@@ -133,6 +138,8 @@ def load_checkpoint(folder: Path, sizes: Sequence[int]) -> Checkpoint:
             found = _read(place, sizes)
         except UserError as error:
             faults.append(error)
+            continue
+        if found.state["samples"] > samples:
             continue
         for fault in faults:
             warnings.warn(f"{fault}; the checkpoint before it counts, {place}", Remark, stacklevel=2)

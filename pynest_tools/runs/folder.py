@@ -53,6 +53,8 @@ class RunFolder:
     metrics, summary, evaluations, checkpoint, figures : Path
         One JSON record per test; results (JSON); one JSON record per later evaluation; folder of the checkpoints (checkpoint.py);
         folder of the figures (PNG).
+    failure : Path
+        Why the run could not go on, if that was not its own end (text; of runs of a study).
     lock : FolderLock
         Held by a ``with`` block; whoever writes needs it, who reads does not.
     """
@@ -68,6 +70,7 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoint"
         self.best = self.checkpoint / "best"
         self.evaluations = self.path / "evaluations.jsonl"
+        self.failure = self.path / "failure.txt"
         self.figures = self.path / "figures"
         self.lock = FolderLock(self.path)
 
@@ -124,7 +127,16 @@ class RunFolder:
     def _remove(self) -> None:
         """Remove the run, and nothing else."""
         self.config.unlink(missing_ok=True)  # first, and written last: what has one is whole
-        for former in (self.changes, self.data, self.preprocessing, self.metrics, self.summary, self.evaluations):
+        files = (
+            self.changes,
+            self.data,
+            self.preprocessing,
+            self.metrics,
+            self.summary,
+            self.evaluations,
+            self.failure,
+        )
+        for former in files:
             former.unlink(missing_ok=True)
         for figure in self.figures.glob("*.png"):
             figure.unlink()

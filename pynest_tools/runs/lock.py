@@ -26,7 +26,27 @@ from .disk import reason
 
 NAME = ".lock"  # in the folder, while somebody holds it
 HELD = (errno.EAGAIN, errno.EACCES)  # what fcntl says if somebody else holds it
+FLOCK = "@hhqqi0q"  # struct flock: kind, whence, start, length, process
 TOLD = 1000  # bytes read of what a holder says of itself
+
+
+class InUseError(UserError):
+    """Somebody else is writing a run."""
+
+
+def is_held(folder: Path) -> bool:
+    """Whether somebody is writing the run in a folder at this moment."""
+    try:
+        file = os.open(folder / NAME, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _whole_file(fcntl.F_WRLCK))
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return int(struct.unpack(FLOCK, found)[0]) != fcntl.F_UNLCK
 
 
 class FolderLock:
@@ -42,17 +62,23 @@ class FolderLock:
     Raises
     ------
     UserError
-        On entry, in all MPI processes, if somebody else holds the folder, or nothing can be written there.
+        On entry, in all MPI processes, if somebody else holds the folder (`InUseError`), or nothing can be written there.
+
+    Attributes
+    ----------
+    excludes : bool
+        Whether it keeps others out; false while it is held where the file system has no locks.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.excludes = True
         self._file: int | None = None
         self._depth, self._thread = 0, 0
 
     def __enter__(self) -> FolderLock:
         if self._depth > 0 and self._thread != threading.get_ident():
-            raise UserError(f"{self._folder} is in use by another thread of this process; wait until that ends")
+            raise InUseError(f"{self._folder} is in use by another thread of this process; wait until that ends")
         if self._depth == 0:
             in_first(self._acquire)
         self._depth, self._thread = self._depth + 1, threading.get_ident()
@@ -93,10 +119,11 @@ class FolderLock:
         except OSError as error:
             if error.errno in HELD:
                 told = os.pread(file, TOLD, 0).decode(errors="replace").strip()
-                raise UserError(
+                raise InUseError(
                     f"{self._folder} is in use: {told or 'another process is writing this run'}; wait until it has ended, "
                     "or name another folder"
                 ) from error
+            self.excludes = False
             warnings.warn(
                 f"the file system of {self._folder} has no locks ({error.strerror}): take care that nobody else writes this run",
                 Remark,
@@ -131,7 +158,7 @@ def _is_at(file: int, path: Path) -> bool:
 
 def _whole_file(kind: int) -> bytes:
     """A struct flock for all of a file."""
-    return struct.pack("@hhqqi0q", kind, os.SEEK_SET, 0, 0, 0)
+    return struct.pack(FLOCK, kind, os.SEEK_SET, 0, 0, 0)
 
 
 def _this_process() -> str:

@@ -67,6 +67,7 @@ class TrainingParameters(Settings):
         ge=0,
         description="end early after so many tests without a new best one, and keep that; 0: train all epochs",
     )
+    final_test: bool = Field(default=True, description="whether the test set is read, once, at the end")
     batch_size: int = Field(
         default=1, ge=1, description="samples learned side by side, their changes summed (ode, steady, backprop)"
     )
@@ -153,6 +154,15 @@ class RunSpecification(Settings):
             raise ValueError(
                 'with plasticity.eta_ip = "match" the rate of ip follows that of up in the next layer, and its schedule: leave '
                 "training.schedule.ip out, or give eta_ip as a number"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_is_tested(self) -> RunSpecification:
+        if not self.training.final_test and not hasattr(self.task, "validation_set"):
+            raise ValueError(
+                f"training.final_test = false needs a validation set, which task {self.task.name} lacks: all its tests are on the "
+                "test set; leave it out, or give the task a validation_set()"
             )
         return self
 

@@ -173,14 +173,14 @@ def test_an_exception_on_one_process_ends_the_job(tmp_path):
     script = tmp_path / "job.py"
     script.write_text(
         "from pynest_tools import cli\n"
-        "from pynest_tools.runs import training\n"
+        "from pynest_tools.runs import loop\n"
         "from pynest_tools.kernel import parallel\n"
-        "report = training._Loop._report\n"
+        "report = loop.Loop._report\n"
         "def fail(self):\n"
         "    if parallel.rank() == 1 and self._stream.epoch >= 1:\n"
         "        raise MemoryError('no room on process 1')\n"
         "    report(self)\n"
-        "training._Loop._report = fail\n"
+        "loop.Loop._report = fail\n"
         "cli.main()\n"
     )
     options = ["--epochs", 100, "--output", tmp_path / "run"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pynest_tools.networks.backend import DivergenceError, TrialResult
-from pynest_tools.runs import api, training
+from pynest_tools.runs import api, loop
 
 
 def interrupt(trial):
@@ -105,6 +105,6 @@ def networks(monkeypatch):
         built.append(network)
         return network
 
-    monkeypatch.setattr(training, "build_network", build)
+    monkeypatch.setattr(loop, "build_network", build)
     monkeypatch.setattr(api, "build_network", build)
     return built

@@ -18,7 +18,8 @@ KNOWS = {
     "tasks": set(),
     "networks": {"kernel"},
     "runs": {"kernel", "tasks", "networks"},
-    "view": {"runs"},
+    "studies": {"kernel", "tasks", "networks", "runs"},
+    "view": {"runs", "studies"},
 }
 
 

@@ -12,7 +12,7 @@ from conftest import flat
 from conftest import result_with as trial_result
 
 from pynest_tools.networks.backend import DivergenceError
-from pynest_tools.runs import training as training_module
+from pynest_tools.runs import loop
 from pynest_tools.runs.checkpoint import load_checkpoint
 from pynest_tools.runs.folder import RunFolder
 from pynest_tools.runs.specification import RunSpecification
@@ -376,9 +376,9 @@ def test_a_run_can_go_on_for_longer(tmp_path):
 
 def test_learning_rates_follow_their_schedules_from_epoch_to_epoch(monkeypatch):
     seen = []
-    build = training_module.build_network
+    build = loop.build_network
     monkeypatch.setattr(
-        training_module,
+        loop,
         "build_network",
         lambda backend, circuit, *rest: (seen.append(circuit.eta_up), build(backend, circuit, *rest))[1],
     )
