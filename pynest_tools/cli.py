@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any
 
 import click
 from rich.console import Console
 
 from . import __version__
+from .cli_studies import study
 from .errors import Remark, UserError
 from .kernel.parallel import end_job, end_job_on_exceptions, n_processes, rank
 from .networks import BACKENDS
@@ -30,7 +30,7 @@ from .settings import merged, nested, parse_entry, parse_value, suggestion
 from .tasks import Samples, task_names
 from .tasks.files import Raw, read_raw
 from .tasks.protocol import Baselines, baselines_of
-from .view.output import Output
+from .view.output import new_console, note
 from .view.terminal import (
     ComparisonDisplay,
     TrainingDisplay,
@@ -73,7 +73,7 @@ def _show_warning(
 ) -> None:
     """A remark as a note; what else libraries warn of as ever."""
     if issubclass(category, Remark):
-        _note(message)
+        note(message)
     else:
         click.echo(warnings.formatwarning(message, category, filename, lineno, line), err=True, nl=False)
 
@@ -149,7 +149,7 @@ def train(
     """
     spec = _specification(task, config, settings, options)
     folder = RunFolder(output or default_folder(spec))
-    console = _console()
+    console = new_console()
     with folder.lock:
         folder.begin(spec, overwrite=overwrite)
         _tell(console, remarks(spec))
@@ -169,7 +169,7 @@ def resume(folder: Path, settings: tuple[str, ...], **options: Any) -> None:
     """Continue a run from its last checkpoint, as if it had never been interrupted."""
     run = open_run(folder)
     changes = _entries(None, settings, options)
-    console = _console()
+    console = new_console()
     with run.folder.lock:
         spec = run.specification_from_here(changes)
         with TrainingDisplay(console, spec) as display:
@@ -216,7 +216,7 @@ def compare(
     specs = {name: _specification(task, config, settings, options | {"backend": name}) for name in names}
     spec = specs[names[0]]
     folder = output or Path("runs") / f"compare-{spec.task.name}-seed{spec.seed}"
-    console = _console()
+    console = new_console()
     _tell(console, remarks(spec))
     with ComparisonDisplay(console, specs) as display:
         results = compare_runs(specs, folder, display.update, jobs=jobs, overwrite=overwrite)
@@ -244,7 +244,7 @@ def _compare_finished(runs: list[Run], output: Path) -> None:
     baselines = next((result.baselines for result in results.values() if result.baselines), {})
     figure = output / "comparison.png" if output.is_dir() else output
     _save_comparison(figure, {name: result.records for name, result in results.items()}, baselines, runs[0].trained)
-    console = _console()
+    console = new_console()
     console.print(comparison_table(results, baselines))
     console.print(f"Figure in {figure}", soft_wrap=True)
 
@@ -269,7 +269,7 @@ def evaluate(folder: Path, data: str | None, best: bool, seed: int, repeats: int
     told = f"{'test set' if data is None else Path(data).name}, {'best' if best else 'last'} weights"
     told += f", mean of {repeats}" if repeats > 1 else ""
     baselines = baselines_of(run.specification.task) if data is None and rank() == 0 else {}
-    _console().print(evaluation_table(results, baselines, told))
+    new_console().print(evaluation_table(results, baselines, told))
 
 
 @main.command()
@@ -295,7 +295,7 @@ def predict(folder: Path, data: str, best: bool, output: Path | None) -> None:
     else:
         with told(output, "predict once more"):
             write_in_one_step(output, lambda file: file.write(text.encode()))
-        _console().print(f"{len(answers)} answers in {output}", soft_wrap=True)
+        new_console().print(f"{len(answers)} answers in {output}", soft_wrap=True)
 
 
 @main.command()
@@ -304,7 +304,7 @@ def plot(folder: Path) -> None:
     """Draw the figures of a run anew."""
     run = open_run(folder)
     _save_figures(run.folder, run.trained, run.result)
-    _console().print(f"Figures in {run.folder.figures}/", soft_wrap=True)
+    new_console().print(f"Figures in {run.folder.figures}/", soft_wrap=True)
 
 
 @main.command()
@@ -321,20 +321,9 @@ def doctor(ctx: click.Context) -> None:
     from .kernel.doctor import report  # imports NEST
 
     rows = report()
-    _console().print(doctor_table(rows))
+    new_console().print(doctor_table(rows))
     if any(ok is False for _, _, ok in rows):
         ctx.exit(_Failure.exit_code)
-
-
-def _console() -> Console:
-    """Where to print; of several MPI processes, the first one prints."""
-    return Console(file=cast(TextIO, Output(sys.stdout, _note)), highlight=False, quiet=rank() > 0)
-
-
-def _note(sentence: object) -> None:
-    """What a user should know, on standard error; of several MPI processes, the first one tells."""
-    if rank() == 0:
-        click.echo(f"note: {sentence}", err=True)
 
 
 def _tell(console: Console, sentences: Sequence[str]) -> None:
@@ -462,3 +451,6 @@ def _save_comparison(
     from .view.figures import comparison_figure  # slow to import
 
     _save_figure(path, comparison_figure(records, baselines, f"{_title(spec)}, seed {spec.seed}"))
+
+
+main.add_command(study)

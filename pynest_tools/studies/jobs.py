@@ -29,6 +29,7 @@ class Progress(NamedTuple):
 
     names: tuple[str, ...]
     epochs: float
+    epochs_in_all: int
     record: Metrics
 
 
@@ -67,25 +68,25 @@ def work(runs: tuple[StudyRun, ...], send: Send) -> dict[str, tuple[str, str]]:
 
 
 def _train(runs: list[StudyRun], send: Send) -> None:
-    begun = [run.is_begun for run in runs]
+    begun, epochs = [run.is_begun for run in runs], runs[0].specification.training.epochs
     for run, is_begun in zip(runs, begun, strict=True):
         if not is_begun:
             run.folder.begin(run.specification, overwrite=True)
     if len(runs) > 1 and together(runs[0]):
         names = tuple(run.name for run in runs)
         seeds, folders = [run.seed for run in runs], [run.folder for run in runs]
-        train_seeds(runs[0].specification, seeds, partial(_tell, send, names), folders=folders)
+        train_seeds(runs[0].specification, seeds, partial(_tell, send, names, epochs), folders=folders)
         return
     for run, is_begun in zip(runs, begun, strict=True):
-        tell = partial(_tell, send, (run.name,))
+        tell = partial(_tell, send, (run.name,), epochs)
         if is_begun:
             resume(run.folder, run.specification, tell)
         else:
             train(run.specification, run.folder, tell)
 
 
-def _tell(send: Send, names: tuple[str, ...], epochs: float, record: Metrics) -> None:
-    send(Progress(names, epochs, record))
+def _tell(send: Send, names: tuple[str, ...], in_all: int, epochs: float, record: Metrics) -> None:
+    send(Progress(names, epochs, in_all, record))
 
 
 def _has_ended(run: StudyRun) -> bool:

@@ -217,7 +217,7 @@ class StudySpecification(Settings):
     @property
     def plots(self) -> tuple[PlotSpecification, ...]:
         """Figures, with what the study leaves open."""
-        return tuple(self._completed(plot) for plot in self.plot)
+        return tuple(self.completed(plot) for plot in self.plot)
 
     @property
     def reference_records(self) -> list[dict[str, Any]]:
@@ -409,14 +409,14 @@ class StudySpecification(Settings):
             given = [column for column in (plot.x, plot.lines, plot.panels) if column is not None]
             if len(dict.fromkeys(given)) < len(given):
                 raise SpecificationError(f"{place} has a column twice in x, lines and panels: leave one out")
-            if plot.heat and self._completed(plot).lines is None:
+            if plot.heat and self.completed(plot).lines is None:
                 raise SpecificationError(f"{place}.heat = true needs two axes, for x and lines: leave heat out")
         known = [*self.columns, *self.reports, *TAKEN]
         for column in self.labels:
             if column not in known:
                 raise SpecificationError(f"labels.{column} is no column; {suggestion(column, known)}")
 
-    def _completed(self, plot: PlotSpecification) -> PlotSpecification:
+    def completed(self, plot: PlotSpecification) -> PlotSpecification:
         """The figure with what is left open: the first axis with numbers, then the others in their order."""
         given = (plot.x, plot.lines, plot.panels)
         free = [axis for axis in self.axes if not any(column in axis.keys for column in given)]

@@ -6,9 +6,15 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TextIO
+from typing import TextIO, cast
+
+import click
+from rich.console import Console
+
+from ..kernel.parallel import rank
 
 #: How to spell what an encoding lacks; anything else becomes a question mark.
 SPELLED = {
@@ -73,6 +79,17 @@ class Output(io.TextIOBase):
         reason = "nobody reads it" if isinstance(error, BrokenPipeError) else error.strerror or str(error)
         with suppress(OSError):  # the same may be true of standard error
             self._tell(f"the output is lost from here on ({reason}), and the work goes on")
+
+
+def new_console() -> Console:
+    """Where to print; of several MPI processes, the first one prints."""
+    return Console(file=cast(TextIO, Output(sys.stdout, note)), highlight=False, quiet=rank() > 0)
+
+
+def note(sentence: object) -> None:
+    """Tell on standard error what a user should know; of several MPI processes, the first one tells."""
+    if rank() == 0:
+        click.echo(f"note: {sentence}", err=True)
 
 
 def spelled(text: str, encoding: str) -> str:
