@@ -20,7 +20,11 @@ SEVERAL = {
     "rate_mean": "P_1", "rate_max": "P_1", "at_bound": "up_1", "distance": "pi_1", "eta_up": "0", "eta_ip": "0", "eta_pi": "0",
 }  # fmt: skip
 #: Scores of a test by kind of task, what runs are compared by first; all besides the errors of the circuit's own predictions.
-SCORES = {"classification": ("accuracy", "loss"), "regression": ("r2", "loss", "rmse"), "free": ("apical_error", "loss")}
+SCORES = {
+    "classification": ("accuracy", "loss"),
+    "regression": ("r2", "loss", "rmse"),
+    "free": ("apical_error", "loss"),
+}
 
 
 class ReportSpecification(Settings):

@@ -36,7 +36,7 @@ SERIES = ((BLUE, "o"), (GREEN, "s"), (ORANGE, "^"), (PURPLE, "v"), (VERMILLION, 
 SCORES = {
     "accuracy": ("Accuracy", "correct samples (%)"),
     "r2": ("Explained variance", "R²"),
-    "interneuron_error": ("Interneuron error", "mean squared rate difference (1/ms²)"),
+    "interneuron_error": ("Interneuron error", "interneuron error (1/ms²)"),
 }
 
 MOST_COUNTS = 20  # classes of a confusion matrix whose numbers can still be read

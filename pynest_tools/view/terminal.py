@@ -192,9 +192,7 @@ def _add_scores(table: Table, name: str, metrics: Mapping[str, Any], told: str) 
     key, kind, _ = _kind(metrics)
     table.add_row(f"{name} {kind}", f"[bold]{_score(metrics)}[/bold]", told)
     if key == "apical_error":
-        table.add_row(
-            f"{name} interneuron error", f"{metrics['interneuron_error']:.3g} /ms²", "mean squared difference of rates"
-        )
+        table.add_row(f"{name} interneuron error", f"{metrics['interneuron_error']:.3g} /ms²", "mean squared, of rates")
     table.add_row(f"{name} loss", f"{metrics['loss']:.4g} mV²", "mean squared error")
     errors = metrics.get("rmse", {})
     for target, error in (errors if isinstance(errors, dict) else {"": errors}).items():
