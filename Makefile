@@ -39,13 +39,14 @@ train: setup
 compare: setup
 	$(BIN)/pyramidal compare bars --output runs/compare --overwrite
 
-EXPERIMENTS := $(patsubst %/run.py,%,$(wildcard experiments/*/run.py))
+EXPERIMENTS := $(patsubst %/,%,$(sort $(dir $(wildcard experiments/*/run.py experiments/*/study.toml))))
 
 .PHONY: $(EXPERIMENTS)
 experiments: $(EXPERIMENTS)
 
 $(EXPERIMENTS): setup
-	$(BIN)/python $@/run.py
+	test ! -f $@/study.toml || $(BIN)/pyramidal study $@
+	test ! -f $@/run.py || $(BIN)/python $@/run.py
 
 test: setup
 	$(BIN)/python -m pytest

@@ -104,7 +104,8 @@ def plot(folder: Path, only: tuple[str, ...], output: Path | None, **given: Any)
 @click.option("--only", multiple=True, metavar="NAME=VALUE", help="A part of the runs.")
 def table(folder: Path, value: str | None, rows: str | None, columns: str | None, only: tuple[str, ...]) -> None:
     """Write what a study has reached so far as a table in Markdown."""
-    from .view.studies import markdown_overview, markdown_table, part_of
+    from .view.study_tables import markdown_overview, markdown_table
+    from .view.study_values import part_of
 
     found = open_study(folder)
     words: dict[str, Any] = {"labels": found.specification.labels, "metrics": _metrics(found)}
@@ -139,7 +140,7 @@ class _Told:
 
     def planned(self, study: Study, ended: Sequence[StudyRun], left: Sequence[StudyRun]) -> None:
         """See `studies.execution.Observer`."""
-        again = sum(each.folder.config.is_file() and not each.is_begun for each in left)
+        again = sum(each.is_another for each in left)
         told = f"{study.specification.title or study.path.name}: {len(ended) + len(left)} runs"
         told += f", {len(ended)} of them have ended before" if ended else ""
         told += f"; {again} have another specification than before and begin anew" if again else ""
@@ -162,12 +163,15 @@ class _Told:
     def ended(self, run: StudyRun, status: str, reason: str) -> None:
         """See `studies.execution.Observer`."""
         assert self._display is not None
+        here = run.name in self._shown
         self._shown.discard(run.name)
         self.bad += status in (DIVERGED, FAILED)
-        if status == DONE and not reason:
+        if status == RUNNING or (status == DONE and not here):
+            status, reason = "elsewhere", ""
+        elif status == DONE:
             tested_on, metrics = tested(run.folder.read_metrics()[-1])
             reason = f"{tested_on} {headline(metrics)}"
-        self._display.end(run.name, "elsewhere" if status == RUNNING else status, reason)
+        self._display.end(run.name, status, reason)
 
     def note(self, sentence: str) -> None:
         """See `studies.execution.Observer`."""
@@ -226,7 +230,8 @@ def _draw(
     study: Study, plots: Sequence[PlotSpecification], only: Sequence[str] = (), output: Path | None = None
 ) -> list[Path]:
     """Draw the figures of a study; returns where they are."""
-    from .view.studies import part_of, search_figure, study_figure
+    from .view.studies import search_figure, study_figure
+    from .view.study_values import part_of
 
     spec = study.specification
     data = part_of(study.table, _entries(only))

@@ -199,8 +199,14 @@ def _at_a_common_place(starts: list[Start]) -> list[Start]:
     """The same with those ahead of the last one at its place, if they have kept that: all were killed while they kept the next."""
     last = min(map(_samples, starts))
     if last < 0:  # it was killed before its first checkpoint, as the others may have been just after it
-        return [replace(start, checkpoint=None) if _samples(start) == 0 else start for start in starts]
+        return [_anew(start) if _samples(start) == 0 else start for start in starts]
     return [_at(start, last) for start in starts]
+
+
+def _anew(start: Start) -> Start:
+    if start.folder is not None:
+        start.folder.forget_metrics_after(-1)
+    return replace(start, checkpoint=None)
 
 
 def _at(start: Start, samples: int) -> Start:

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Work in processes of its own, several at a time: NEST holds one network, and what crashes must not take the rest with it.
 
-A process is started for every job and ends with it; it is told what to do, and tells what it has to tell, through a socket. When that
-closes because whoever started it has died, it dies, too.
+A process is started for every job and ends with it; it is told what to do, and tells what it has to tell, through a socket. When
+whoever started it dies, it dies, too, and lets go of what it holds.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import signal
@@ -26,6 +27,7 @@ Send = Callable[[Any], None]
 
 #: Threads of numerical libraries in a process, unless the environment says otherwise: there is a process for every core.
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+PR_SET_PDEATHSIG = 1  # prctl(2)
 ENDED = "ended by whoever started it"  # what is told of a job that on_message has ended
 MAIN = "import sys; sys.path[:] = {path!r}; from pynest_tools.runs.workers import main; main({file})"
 
@@ -155,6 +157,9 @@ def _cause(code: int) -> str:
 def main(file: int) -> None:
     """In the process: do the job that comes through an open file, and tell its outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who has started it decides
+    ctypes.CDLL(None).prctl(
+        PR_SET_PDEATHSIG, signal.SIGKILL
+    )  # at once; the thread below waits until NEST has finished a call
     line = Connection(file)
     work, arguments = line.recv()
     threading.Thread(target=_die_with, args=(line,), daemon=True).start()

@@ -89,8 +89,6 @@ class _Search:
     """Trials that are open, and what comes next. A process makes a trial with all its seeds."""
 
     def __init__(self, study: Study, part: int, observer: Observer) -> None:
-        import optuna
-
         self._study, self._part, self._observer = study, part, observer
         self._optuna = _open(study)
         self._queue: deque[Job] = deque()
@@ -98,7 +96,7 @@ class _Search:
         trials, settings = trials_of(study), self._settings
         for each in trials:
             if each.state == OPEN:  # whoever was making it has been killed, or is at it and will not let go of its runs
-                self._take_up(optuna.Trial(self._optuna, self._optuna.trials[each.number]._trial_id), each.cell)
+                self._take_up(_handle(self._optuna, each.number), each.cell)
         first = {column: variable.first for column, variable in study.specification.variables.items()}
         new = [study.specification.cell_of(first, number) for number in range(len(trials), settings.trials)]
         ended = [run for each in trials if each.state != OPEN for run in self._runs(each.cell)]
@@ -192,6 +190,13 @@ def _open(study: Study) -> optuna.Study:
         direction=study.specification.direction,
         load_if_exists=True,
     )
+
+
+def _handle(study: optuna.Study, number: int) -> optuna.Trial:
+    """What reports tests of a trial that was begun by a process that is no longer there."""
+    import optuna
+
+    return optuna.Trial(study, study.trials[number]._trial_id)
 
 
 def fingerprint(study: Study) -> str:

@@ -83,6 +83,10 @@ class StudyRun:
         """What is run."""
         return self.cell.specification(self.seed)
 
+    @cached_property
+    def _text(self) -> str:
+        return self.specification.to_toml()
+
     @property
     def is_begun(self) -> bool:
         """Whether the folder holds this run, and not another one or none."""
@@ -92,8 +96,15 @@ class StudyRun:
             return False
         except OSError as error:
             raise UserError(f"cannot read {self.folder.config}: {error}") from error
-        wanted = self.specification.to_toml()
-        return text == wanted or self.folder.read_specification(self.specification.task).to_toml() == wanted
+        return text == self._text or self.folder.read_specification(self.specification.task).to_toml() == self._text
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the folder holds a run of another specification."""
+        try:
+            return self.folder.config.is_file() and not self.is_begun
+        except UserError:
+            return False
 
     def status(self) -> tuple[str, str]:
         """How far it is, one of waiting, running, interrupted, done, diverged, failed and pruned, and the reason, if there is one."""
@@ -205,7 +216,7 @@ class Study:
         for run, row in zip(self.runs, rows, strict=True):
             if run.cell.name in pruned and row["status"] == INTERRUPTED:
                 row["status"] = PRUNED
-        table: DataFrame = pd.DataFrame(rows, columns=self._headings())
+        table: DataFrame = pd.DataFrame(rows, columns=self.headings)
         numbers = [*self.specification.reports, "epochs", "wall_s"]
         found: DataFrame = table.astype(dict.fromkeys(numbers, float)).fillna({"reason": ""})
         return found
@@ -256,7 +267,9 @@ class Study:
         shown: DataFrame = pd.DataFrame([{name: _shown(value) for name, value in each.items()} for each in records])
         return shown
 
-    def _headings(self) -> list[str]:
+    @property
+    def headings(self) -> list[str]:
+        """Columns of the table."""
         return [*self.columns, "seed", "status", "reason", *self.specification.reports, "epochs", "wall_s", "run"]
 
     def _row(self, run: StudyRun) -> dict[str, Any]:
