@@ -2,6 +2,7 @@
 """Spiking cortical microcircuits with multi-compartment pyramidal neurons that learn, in stock NEST.
 
 `train` trains a `Microcircuit` on a task; `resume`, `evaluate` and `open_run` go on from there; `Samples` are for tasks of your own.
+`run_study` runs a grid of runs, and `open_study` shows what came out.
 `MicrocircuitClassifier` and `MicrocircuitRegressor` have scikit-learn's interface. `install` loads the models into NEST. The same
 from a shell: ``pyramidal --help``.
 """
@@ -21,6 +22,7 @@ _PLACES = {
     "MicrocircuitRegressor": "runs.estimators",
     "ModuleError": "kernel.module",
     "Run": "runs.api",
+    "Study": "studies.study",
     "RunSpecification": "runs.specification",
     "Samples": "tasks.samples",
     "Task": "tasks.protocol",
@@ -28,7 +30,9 @@ _PLACES = {
     "evaluate": "runs.api",
     "install": "kernel.module",
     "open_run": "runs.api",
+    "open_study": "studies.study",
     "resume": "runs.api",
+    "run_study": "studies.execution",
     "train": "runs.api",
     "train_seeds": "runs.training",
 }
@@ -47,6 +51,9 @@ if TYPE_CHECKING:
     from .runs.specification import RunSpecification as RunSpecification
     from .runs.summary import TrainingResult as TrainingResult
     from .runs.training import train_seeds as train_seeds
+    from .studies.execution import run_study as run_study
+    from .studies.study import Study as Study
+    from .studies.study import open_study as open_study
     from .tasks.protocol import Task as Task
     from .tasks.samples import Samples as Samples
 

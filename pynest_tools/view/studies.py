@@ -194,7 +194,7 @@ def _line_figure(
             axes.axhline(value, color=GREY, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
     unseen = _scale_y(sheet.panels, report)
     for axes in sheet.panels:
-        _scale_x(axes, x, width)
+        _scale_x(axes, x, width, _present(x, table))
     _name_baselines(sheet.rightmost, baselines, height)
     handles, words = _legend(lines, table, styles, reference, reference_label, line=x.numeric)
     counts = grouped(table[values_of(table, report.name).notna()], [c.name for c in (x, lines, *panels) if c])
@@ -306,19 +306,19 @@ def _legend(
     """Handles and words of the lines that the study has, and of the reference."""
     handles: list[Any] = []
     words = []
-    shown: list[Mapping[str, Any]] = []
+    compared: list[str] = []
     if lines:
         unit = words_and_unit(lines.label)[1] if lines.numeric else ""
         own = _present(lines, table)
         for value, style in zip(lines.values, styles, strict=True):
             if value in own:
-                shown.append(style)
+                if reference is not None and value in set(reference.get(lines.name, ())):
+                    compared.append(style["marker"])
                 look = {**style, "linestyle": style.get("linestyle", "-") if line else "none"}
                 handles.append(Line2D([], [], markeredgecolor="white", markeredgewidth=0.5, **look))
                 words.append(f"{lines.words[value]} {unit}".rstrip())
     if reference is not None:
-        own_lines = bool(lines and lines.name in reference.columns)
-        markers = [style["marker"] for style in shown][:MOST_COLOURS] if own_lines else ["o"]
+        markers = compared[:MOST_COLOURS] or ["o"]
         grey: dict[str, Any] = {"color": GREY, "linewidth": 1.0, "linestyle": (0, (1, 1.5)) if line else "none"}
         handles.append(tuple(Line2D([], [], **grey, **_open(marker)) for marker in dict.fromkeys(markers)))
         words.append(reference_label)
@@ -361,8 +361,8 @@ def _log_ticks(axis: Any, low: float, high: float) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _scale_x(axes: Axes, x: Column, width: float) -> None:
-    """Ticks at the values, with words as far as there is room for them."""
+def _scale_x(axes: Axes, x: Column, width: float, named: Sequence[Any] | None = None) -> None:
+    """Ticks at the values, or those of them that are named, with words as far as there is room for them."""
     at = [x.at(value) for value in x.values]
     if not x.numeric:
         room = width / max(len(at), 1) - 0.1
@@ -382,13 +382,16 @@ def _scale_x(axes: Axes, x: Column, width: float) -> None:
     ends = scaled[0] - margin, scaled[-1] + margin
     axes.set_xlim(*(np.exp(ends) if x.logarithmic and span else ends))
     inches = (scaled - ends[0]) / (ends[1] - ends[0]) * width
-    words, free = [], -math.inf
+    ticks: dict[float, str] = {}
+    free = -math.inf
     for value, place in zip(x.values, inches, strict=True):
+        if named is not None and value not in named:
+            continue
         half = 0.5 * width_of(x.words[value], 8.5)
         fits = place - half > free
-        words.append(x.words[value] if fits else "")
+        ticks[x.at(value)] = x.words[value] if fits else ""
         free = place + half + 0.08 if fits else free
-    axes.set_xticks(at, words)
+    axes.set_xticks(list(ticks), list(ticks.values()))
     axes.xaxis.set_minor_locator(NullLocator())
 
 

@@ -147,6 +147,8 @@ def test_the_reference_is_grey_with_the_markers_of_its_lines_and_where_it_lacks_
         assert grey.get_marker() == own.get_marker()
         assert grey.get_markerfacecolor() == "white"
     assert figure.legends[0].get_texts()[-1].get_text() == "thesis"
+    assert figure.axes[0].get_xticks().tolist() == [1.0, 2.0]  # of the study
+    assert figure.axes[0].get_xlim()[1] > 4.0
     for_all = study_figure(
         table, x="delay", y="accuracy", lines="condition", panels="panel", reference=reference[["accuracy"]][:1]
     )
