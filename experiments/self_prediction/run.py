@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the runs of study.toml show, beside the thesis's curves and what theory expects of spikes.
+"""Courses of the study's runs beside the thesis's, and what theory expects of spikes: course.png.
 
-``pyramidal study experiments/self_prediction/study.toml`` makes the runs; this prints what they reached and draws figure.png.
+``pyramidal study experiments/self_prediction`` makes the runs; this prints what they reached, too.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ def table_of(courses: dict[str, Course], expected: dict[str, float]) -> Table:
 
 
 @click.command(help=__doc__)
-@click.argument("study", type=click.Path(path_type=Path), default=Path("runs/study-self_prediction"))
-@click.option("--output", type=click.Path(path_type=Path), default=HERE / "figure.png", help="File of the figure.")
+@click.argument("study", type=click.Path(path_type=Path), default=HERE)
+@click.option("--output", type=click.Path(path_type=Path), default=HERE, help="Folder of course.png.")
 def main(study: Path, output: Path) -> None:
     """Read the runs, print what came out, and draw it."""
     runs = [pt.open_run(path.parent) for path in sorted((study / "runs").glob("*/config.toml"))]
@@ -176,7 +176,7 @@ def main(study: Path, output: Path) -> None:
     each = [expectations(run.specification) for run in by_backend["spiking"]]
     expected = {name: float(np.mean([found[name] for found in each])) for name in PANELS if each and name in each[0]}
     Console(width=200).print(table_of(courses, expected))
-    figure_of(courses, expected).savefig(output)
+    figure_of(courses, expected).savefig(output / "course.png")
 
 
 if __name__ == "__main__":
