@@ -21,7 +21,7 @@ from .study import DIVERGED, DONE, INTERRUPTED, RUNNING, StudyRun
 
 #: Weights of a network up to which seeds are trained side by side: numpy is called as often for all as for one, and beyond, calls are
 #: not what takes the time (docs/studies.md has the measurement).
-MOST_WEIGHTS_TOGETHER = 20_000
+MOST_WEIGHTS_TOGETHER = 30_000
 
 
 class Progress(NamedTuple):

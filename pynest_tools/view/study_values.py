@@ -72,40 +72,6 @@ class Report:
         return f"{100.0 * value:.3g} %" if self.percent else number_text(value, 3)
 
 
-def default_plot(table: DataFrame, axes: Sequence[str], reports: Sequence[str]) -> dict[str, str | None]:
-    """What is drawn along x, as y, as lines and as panels if the study does not say so.
-
-    Axes that move together count as one, and the one that tells their values apart stands for all (a text before numbers). The numeric
-    axis with most values becomes x, of the others that with most values the lines, the next the panels.
-
-    Parameters
-    ----------
-    table : DataFrame
-        One row a run.
-    axes, reports : sequence of str
-        Its columns.
-
-    Returns
-    -------
-    dict
-        ``x``, ``y``, ``lines``, ``panels``, as `study_figure` takes them; None where there is nothing to tell apart.
-    """
-    if not reports:
-        raise UserError("the study reports nothing that could be drawn; add a [report.NAME] to it")
-    table = normal(table, axes)
-    free = [column_of(name, {}, table) for name in axes]
-    free = [column for column in free if len(column.values) > 1]
-    free.sort(key=lambda column: (-len(column.values), column.numeric))  # stable: else in the order of the study
-    leading: list[Column] = []
-    for column in free:
-        if not any(_determines(table, other.name, column.name) for other in leading):
-            leading.append(column)
-    x = next((column for column in leading if column.numeric), leading[0] if leading else None)
-    others = [column.name for column in leading if column is not x]
-    lines, panels, *_ = [*others, None, None]
-    return {"x": x.name if x else "seed", "y": reports[0], "lines": lines, "panels": panels}
-
-
 def part_of(table: DataFrame, only: Mapping[str, Any]) -> DataFrame:
     """The runs with given values.
 
@@ -199,11 +165,6 @@ def report_of(name: str, labels: Mapping[str, str], metrics: Mapping[str, str]) 
     percent, r2 = "accuracy" in words, "r2" in words
     label = labels.get(name, "R²" if name == "r2" else name.replace("_", " "))
     return Report(name, f"{label} (%)" if percent and "%" not in label else label, percent, r2, "stable_from" in words)
-
-
-def _determines(table: DataFrame, one: str, other: str) -> bool:
-    pairs = table[[one, other]].drop_duplicates()
-    return len(pairs) == len(pairs[one].drop_duplicates())
 
 
 def hidden_axes(table: DataFrame, named: Sequence[str]) -> list[str]:

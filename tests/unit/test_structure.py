@@ -19,7 +19,7 @@ KNOWS = {
     "networks": {"kernel"},
     "runs": {"kernel", "tasks", "networks"},
     "studies": {"kernel", "tasks", "networks", "runs"},
-    "view": {"runs", "studies"},
+    "view": {"kernel", "runs"},
 }
 
 

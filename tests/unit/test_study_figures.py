@@ -15,7 +15,7 @@ from pynest_tools.errors import UserError
 from pynest_tools.view.figures import BLUE, GREY, VERMILLION
 from pynest_tools.view.studies import interval, search_figure, study_figure
 from pynest_tools.view.study_tables import markdown_overview, markdown_table
-from pynest_tools.view.study_values import default_plot, part_of
+from pynest_tools.view.study_values import part_of
 
 CONDITIONS = ("with, 50 ms", "20 ms", "without")
 
@@ -302,28 +302,17 @@ def test_a_map_of_categories_reads_from_above():
 # ----------------------------------------------------------------------------------------------- choice of what to draw
 
 
-def test_numbers_become_x_and_the_fewest_values_panels():
-    table = study({"panel": ["a", "b"], "condition": CONDITIONS, "delay": [1, 2, 3, 4], "psi": [5, 6, 7]})
-    chosen = default_plot(table, ["panel", "condition", "delay", "psi"], ["loss", "accuracy"])
-    assert chosen == {"x": "delay", "y": "loss", "lines": "condition", "panels": "psi"}
-
-
 def test_axes_that_move_together_are_one():
     table = study({"condition": CONDITIONS, "delay": [1, 2]})
     table.insert(1, "t_pres", table["condition"].map({"with, 50 ms": 50, "20 ms": 20, "without": 100}))
     table.insert(2, "latent", table["condition"] != "without")
-    axes = ["condition", "t_pres", "latent", "delay"]
-    assert default_plot(table, axes, ["loss"]) == {"x": "delay", "y": "loss", "lines": "condition", "panels": None}
-    study_figure(table, **default_plot(table, axes, ["loss"]))
+    study_figure(table, x="delay", y="loss", lines="condition")
 
 
 def test_a_study_of_seeds_alone_is_drawn_by_seed():
     table = study({})
-    assert default_plot(table, [], ["accuracy"])["x"] == "seed"
     (axes,) = study_figure(table, x="seed", y="accuracy").axes
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), table["accuracy"])
-    with pytest.raises(UserError, match=r"\[report\.NAME\]"):
-        default_plot(table, [], [])
 
 
 @pytest.mark.parametrize(
