@@ -69,7 +69,7 @@ class Weights:
 class TrialResult(NamedTuple):
     """What was read out of n presented samples, each over its read-out window.
 
-    If several networks were simulated side by side, every array has a first axis for them.
+    If several networks were simulated side by side, every array has a first axis for them. What a backend has not is NaN.
 
     Attributes
     ----------

@@ -56,7 +56,7 @@ class BackpropNetwork:
         layers = [np.concatenate(part, axis=-2) for part in zip(*parts, strict=True)]
         interneurons = [np.full_like(layer, np.nan) for layer in layers[1:]]  # there are none
         in_order = [layers[0], *(part for both in zip(interneurons, layers[1:], strict=True) for part in both)]
-        no_error = np.zeros(stimuli.shape[:-1])
+        no_error = np.full(stimuli.shape[:-1], np.nan)  # nor apical dendrites
         result = TrialResult(np.concatenate(in_order, axis=-1), layers[-1], no_error, no_error)
         self.simulation_time_s += time.perf_counter() - started
         return result

@@ -74,7 +74,7 @@ class _MicrocircuitEstimator(BaseEstimator):  # type: ignore[misc]
         Number of features.
     """
 
-    _kind: Kind
+    _kind: Literal["classification", "regression"]
 
     def __init__(
         self,

@@ -290,12 +290,12 @@ def _is_summary(found: Mapping[str, Any]) -> bool:
 
 
 def _is_score(metrics: Any) -> bool:
-    """Whether these are scores: a loss, and accuracy or R²; a confusion matrix, if there is one, is square."""
+    """Whether these are scores: a loss, and accuracy, R² or apical error; a confusion matrix, if there is one, is square."""
     if not isinstance(metrics, dict) or not _is_number(metrics.get("loss")):
         return False
     rows = metrics.get("confusion", [])
     square = isinstance(rows, list) and all(isinstance(row, list) and len(row) == len(rows) for row in rows)
-    return square and any(_is_number(metrics.get(key)) for key in ("accuracy", "r2"))
+    return square and any(_is_number(metrics.get(key)) for key in ("accuracy", "r2", "apical_error"))
 
 
 def _are_numbers(found: Any) -> bool:

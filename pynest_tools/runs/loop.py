@@ -18,12 +18,11 @@ from ..kernel.parallel import rank
 from ..networks import build_network
 from ..networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights, refuse_absurd
 from ..networks.microcircuit import Microcircuit
-from ..networks.weights import initial_weights
 from ..tasks import Samples, Task
 from ..tasks.protocol import baselines_of, tested_set
 from .checkpoint import Checkpoint, load_checkpoint, remove_others, save_checkpoint
 from .folder import RunFolder
-from .metrics import Metrics, Rates, of_set, prefixed, scores, share_at_bound
+from .metrics import Metrics, Rates, distance, known_errors, of_set, prefixed, scores, share_at_bound
 from .specification import RunSpecification
 from .stream import Stream
 from .summary import TrainingResult, summarise
@@ -96,10 +95,7 @@ class _Training:
             return [{} for _ in range(n_networks)]
         means = (np.reshape(each / self.samples, -1) for each in (self.apical_error, self.interneuron_error))
         speed = round(self.samples / self.wall_s, 3) if self.wall_s > 0.0 else 0.0
-        return [
-            {"apical_error": float(a), "interneuron_error": float(i), "samples_per_s": speed}
-            for a, i in zip(*means, strict=True)
-        ]
+        return [{**known_errors(a, i), "samples_per_s": speed} for a, i in zip(*means, strict=True)]
 
 
 class Loop:
@@ -126,10 +122,8 @@ class Loop:
         self.members = []
         for start in starts:
             spec = start.spec
-            weight_seed, order_seed = np.random.SeedSequence(spec.seed).spawn(2)
-            weights = start.weights or initial_weights(spec.network, np.random.default_rng(weight_seed))
-            order = np.random.default_rng(order_seed)
-            stream = Stream(spec.task, training, order, by_epoch=training.schedule.changes)
+            weights = start.weights or spec.initial_weights()
+            stream = Stream(spec.task, training, spec.order(), by_epoch=training.schedule.changes)
             own = spec.task.epoch(np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(3,))))
             subset = own.take(slice(max(len(samples), TRAINING_SAMPLES_TESTED)))
             result = TrainingResult(weights, tested_on)
@@ -312,6 +306,7 @@ class Loop:
                     **learned,
                     **rates,
                     "at_bound": share_at_bound(self.spec.network, own),
+                    **({} if self.spec.backend == "backprop" else {"distance": distance(self.spec.network, own)}),
                     "wall_s": round(time.perf_counter() - member.start, 3),
                 }
             )
@@ -394,14 +389,17 @@ def tested(network: Network, task: Task, samples: list[Samples]) -> list[tuple[M
     """Scores and rates of networks side by side, each on samples of its own."""
     alone = len(samples) == 1
     rates = [Rates(network.circuit) for _ in samples]
-    found: list[FloatArray] = []
+    found: list[tuple[FloatArray, FloatArray, FloatArray]] = []
     for piece, trial in present(network, _side_by_side(samples), learn=False):
-        found.append(trial.output)
+        found.append((trial.output, trial.apical_error, trial.interneuron_error))
         for i, own in enumerate(rates):
             own.add(*((piece.stimuli, trial.V_soma) if alone else (piece.stimuli[i], trial.V_soma[i])))
-    output = np.concatenate(found, axis=-2)
-    each = [output] if alone else list(output)
-    return [(scores(task, out, wanted), own.metrics()) for out, wanted, own in zip(each, samples, rates, strict=True)]
+    parts = [np.concatenate(each, axis=axis) for each, axis in zip(zip(*found, strict=True), (-2, -1, -1), strict=True)]
+    answers = [parts] if alone else list(zip(*parts, strict=True))
+    return [
+        (scores(task, wanted, *answer), own.metrics())
+        for answer, wanted, own in zip(answers, samples, rates, strict=True)
+    ]
 
 
 def present(network: Network, samples: Samples, *, learn: bool) -> Iterator[tuple[Samples, TrialResult]]:

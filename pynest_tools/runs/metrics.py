@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
 from ..networks.backend import FloatArray, Weights
 from ..networks.microcircuit import Microcircuit
 from ..networks.transfer import transfer
+from ..networks.weights import self_predicting_weights
 from ..tasks import Samples, Task
 from ..tasks.protocol import decode, kind_of, target_names_of
 
@@ -21,25 +22,38 @@ FASTEST = 500.0  # Hz: an absolute refractory period of 2 ms, about that of cort
 MOST_CLASSES_TOLD = 50  # beyond, the confusion matrix of every test would fill the records
 
 
-def scores(task: Task, outputs: FloatArray, samples: Samples) -> Metrics:
-    """How far outputs are from what they should be.
+def scores(
+    task: Task, samples: Samples, outputs: FloatArray, apical_error: FloatArray, interneuron_error: FloatArray
+) -> Metrics:
+    """How far outputs are from what they should be, and how far the circuit is from predicting itself.
 
     Parameters
     ----------
     task : Task
-        Says whether outputs are classes or values, and what they mean.
+        Says whether outputs are classes, values or free, and what they mean.
+    samples : Samples
+        What was presented, and what outputs should be.
     outputs : ndarray, shape (n, n_outputs)
         Potentials of the output cells (mV).
-    samples : Samples
-        What they should be.
+    apical_error, interneuron_error : ndarray, shape (n,)
+        Errors of the circuit's own predictions (`TrialResult`; mV, 1/ms²); NaN for a backend that has none.
 
     Returns
     -------
     dict
         loss: mean squared error (mV²). Of a classification besides accuracy, and confusion, the number of samples [class, answer],
         for up to 50 classes. Of a regression r2, the explained share of the variance (pooled over outputs, in mV²), and rmse, the
-        root mean squared error in the data's unit: one number, or one by name of the output if the task names them.
+        root mean squared error in the data's unit: one number, or one by name of the output if the task names them. Of free outputs
+        the loss is the mean square of the apical error. Of all, if the backend has them, apical_error (mV) and
+        interneuron_error (1/ms²), their means.
     """
+    own = known_errors(np.mean(apical_error), np.mean(interneuron_error))
+    if kind_of(task) == "free":
+        return {"loss": float(np.mean(apical_error**2)), **own}
+    return {**_against_targets(task, samples, outputs), **own}
+
+
+def _against_targets(task: Task, samples: Samples, outputs: FloatArray) -> Metrics:
     targets = samples.targets
     found: Metrics = {"loss": float(np.nanmean((outputs - targets) ** 2))}
     if kind_of(task) == "regression":
@@ -59,6 +73,12 @@ def scores(task: Task, outputs: FloatArray, samples: Samples) -> Metrics:
         pairs = np.bincount(samples.labels * n_classes + answers, minlength=n_classes**2)
         found["confusion"] = pairs.reshape(n_classes, n_classes).tolist()
     return found
+
+
+def known_errors(apical_error: SupportsFloat, interneuron_error: SupportsFloat) -> Metrics:
+    """Mean apical error (mV) and interneuron error (1/ms²) by name; none of a backend without them, where they are NaN."""
+    errors = {"apical_error": float(apical_error), "interneuron_error": float(interneuron_error)}
+    return {name: error for name, error in errors.items() if not np.isnan(error)}
 
 
 def prefixed(name: str, metrics: Mapping[str, Any]) -> Metrics:
@@ -121,4 +141,18 @@ def share_at_bound(circuit: Microcircuit, weights: Weights) -> dict[str, float]:
     plastic = {f"{name}_{k}" for name, etas in rates.items() for k, eta in enumerate(etas, start=1) if eta > 0.0}
     return {
         name: float(np.mean((matrix <= low) | (matrix >= high))) for name, matrix in weights.named() if name in plastic
+    }
+
+
+def distance(circuit: Microcircuit, weights: Weights) -> dict[str, float]:
+    """Mean squared distance of the interneurons' weights from those with which the circuit predicts itself, by name (pi_1, ip_1, ...).
+
+    In mV² ms²; from `self_predicting_weights` of the present `up` and `down`.
+    """
+    goal = self_predicting_weights(weights, circuit.neuron)
+    pairs = {"pi": zip(weights.pi, goal.pi, strict=True), "ip": zip(weights.ip, goal.ip, strict=True)}
+    return {
+        f"{name}_{k}": float(np.mean((matrix - wanted) ** 2))
+        for name, layers in pairs.items()
+        for k, (matrix, wanted) in enumerate(layers, start=1)
     }

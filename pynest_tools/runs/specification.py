@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ..errors import SpecificationError, UserError
 from ..networks import NEST_BACKENDS, Backend
+from ..networks.backend import Weights
 from ..networks.microcircuit import (
     InitialWeights,
     Microcircuit,
@@ -20,9 +22,10 @@ from ..networks.microcircuit import (
     SimulationParameters,
     TrialParameters,
 )
+from ..networks.weights import initial_weights
 from ..settings import Settings, explain, merged, parse_toml, to_toml
 from ..tasks import Task, find_task
-from ..tasks.protocol import default_run_of
+from ..tasks.protocol import default_run_of, kind_of
 from .schedule import Decay, Schedule, Schedules
 
 __all__ = [
@@ -48,6 +51,9 @@ class TrainingParameters(Settings):
     epochs: int = Field(default=200, ge=0, description="epochs of training")
     test_interval: int = Field(default=10, ge=1, description="epochs between two tests (thesis)")
     test_every: int = Field(default=0, ge=0, description="samples between two tests instead; 0: test_interval counts")
+    tests_per_decade: int = Field(
+        default=0, ge=0, description="tests at epochs that grow tenfold in so many instead; 0: test_interval counts"
+    )
     test_samples: int = Field(
         default=0,
         ge=0,
@@ -67,6 +73,15 @@ class TrainingParameters(Settings):
     )
     schedule: Schedules = Field(default=Schedules(), description="course of the learning rates, from epoch to epoch")
     decay: Decay = Field(default=Decay(), description="decay of the weights, at the same times")
+
+    @model_validator(mode="after")
+    def _one_says_when_to_test(self) -> TrainingParameters:
+        if self.test_every > 0 and self.tests_per_decade > 0:
+            raise ValueError(
+                f"test_every = {self.test_every} samples and tests_per_decade = {self.tests_per_decade} both say when there is a "
+                "test: set one of them to 0"
+            )
+        return self
 
 
 class RunSpecification(Settings):
@@ -103,6 +118,11 @@ class RunSpecification(Settings):
             raise ValueError(
                 "network.plasticity.tau_s must be positive with spikes, got 0.0 ms: a spike without a trace meets no "
                 'error; or use backend = "rate"'
+            )
+        if self.backend == "backprop" and kind_of(self.task) == "free":
+            raise ValueError(
+                f"backend backprop descends the error of outputs, but those of task {self.task.name} have no targets; "
+                'use backend = "steady", "ode", "rate" or "spiking"'
             )
         size = self.training.batch_size
         if size > 1 and self.backend in ("spiking", "rate"):
@@ -221,6 +241,17 @@ class RunSpecification(Settings):
             return cls.for_task(task or name, entries)
         except SpecificationError as error:
             raise SpecificationError(f"{path}: {error}") from error
+
+    def initial_weights(self) -> Weights:
+        """Weights that the seed draws, with which the run begins (normalised, mV ms)."""
+        return initial_weights(self.network, self._random(0))
+
+    def order(self) -> np.random.Generator:
+        """What decides the samples of the run: its task is asked for those of one epoch after the other with it."""
+        return self._random(1)
+
+    def _random(self, key: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(key,)))
 
     def to_toml(self) -> str:
         """The complete run as TOML, each entry with its meaning and unit; `from_toml` gives the same run."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,15 @@ class Stream:
         every = self._training.test_every
         if every > 0:
             return self.ended or self.samples % every == 0
-        return self.position == 0 and (self.ended or self.epoch % self._training.test_interval == 0)
+        return self.position == 0 and (self.ended or self._has_test(self.epoch))
+
+    def _has_test(self, epoch: int) -> bool:
+        """Whether there is a test after so many whole epochs."""
+        training = self._training
+        if training.tests_per_decade == 0 or epoch == 0:
+            return epoch % training.test_interval == 0
+        k = training.tests_per_decade * math.log10(epoch)
+        return any(round(10.0 ** (i / training.tests_per_decade)) == epoch for i in (math.floor(k), math.ceil(k)))
 
     @property
     def at_end_of_stretch(self) -> bool:

@@ -33,8 +33,9 @@ class TrainingResult:
         One for each test, from the one before training on: epoch (whole or not), samples (learned so far); by name of the set,
         train_, validation_ or test_, the scores of `metrics.scores`, where train_ is a fixed part of the samples that are learned,
         presented as in a test; rate_mean and rate_max of every layer in a test (Hz of a member of a population); at_bound, the
-        share of the weights at a bound; of the training since the last test apical_error (mV), interneuron_error (1/ms²),
-        samples_per_s, and the learning rates eta_up, eta_ip, eta_pi; wall_s, since the start of the run (s).
+        share of the weights at a bound; distance, that of pi and ip from self-predicting weights (`metrics.distance`, mV² ms²; not
+        with backprop); of the training since the last test apical_error (mV), interneuron_error (1/ms²), samples_per_s, and the
+        learning rates eta_up, eta_ip, eta_pi; wall_s, since the start of the run (s).
     test : dict or None
         Scores on the test set, which is read once, at the end; None for a run that has not ended.
     tested_weights : str
@@ -77,7 +78,7 @@ class TrainingResult:
 
     @property
     def best(self) -> int | None:
-        """Which record is the best: highest accuracy or R², at the same one the lowest loss, and of equal ones the first."""
+        """Which record is the best: highest accuracy or R² if there is one, then lowest loss, and of equal ones the first."""
         if not self.records:
             return None
         return max(range(len(self.records)), key=lambda i: (*score(of_set(self.records[i], self.tested_on)), -i))
@@ -106,7 +107,7 @@ class TrainingResult:
 
 
 def score(metrics: Mapping[str, Any]) -> tuple[float, float]:
-    """What models are chosen by: accuracy or R², then the loss; higher is better."""
+    """What models are chosen by: accuracy or R² if there is one, then the loss; higher is better."""
     return metrics.get("accuracy", metrics.get("r2", 0.0)), -metrics["loss"]
 
 

@@ -16,7 +16,15 @@ STABLE = "stable_from_epoch"
 OF_A_RUN = (STABLE, "epochs", "wall_s")  # metrics of a whole run, not of one of its tests
 ONE_NUMBER = ("epoch", "samples", "apical_error", "interneuron_error", "samples_per_s")
 #: Metrics with several numbers, and how one of them is named.
-SEVERAL = {"rate_mean": "P_1", "rate_max": "P_1", "at_bound": "up_1", "eta_up": "0", "eta_ip": "0", "eta_pi": "0"}
+SEVERAL = {
+    "rate_mean": "P_1", "rate_max": "P_1", "at_bound": "up_1", "distance": "pi_1", "eta_up": "0", "eta_ip": "0", "eta_pi": "0",
+}  # fmt: skip
+#: Scores of a test by kind of task, what runs are compared by first; all besides the errors of the circuit's own predictions.
+SCORES = {
+    "classification": ("accuracy", "loss"),
+    "regression": ("r2", "loss", "rmse"),
+    "free": ("apical_error", "loss"),
+}
 
 
 class ReportSpecification(Settings):
@@ -33,7 +41,7 @@ class ReportSpecification(Settings):
 
 def score_of(task: Task) -> str:
     """What runs of the task are compared by."""
-    return "accuracy" if kind_of(task) == "classification" else "r2"
+    return SCORES[kind_of(task)][0]
 
 
 def tested_on(task: Task) -> str:
@@ -56,7 +64,7 @@ def refuse_bad_report(report: ReportSpecification, task: Task, place: str) -> No
     if metric not in OF_A_RUN:
         _refuse_unknown(metric, task, f"{place}.metric", OF_A_RUN)
     elif metric == STABLE and kind_of(task) != "classification":
-        raise SpecificationError(f"{place}.metric: {metric} counts tests at 100 %, but {task.name} is a regression")
+        raise SpecificationError(f"{place}.metric: {metric} counts tests at 100 %, but {task.name} has no classes")
     tested = tested_on(task)
     once = metric in OF_A_RUN or (metric.startswith("test_") and tested != "test")
     if report.tests > 1 and once and metric != STABLE:
@@ -91,7 +99,7 @@ def refuse_bad_objective(metric: str, task: Task) -> None:
 
 def _refuse_unknown(metric: str, task: Task, place: str, besides: tuple[str, ...]) -> None:
     """Raise SpecificationError unless a metric is one number of the records of the task's runs."""
-    scores = ("loss", "accuracy") if kind_of(task) == "classification" else ("loss", "r2", "rmse")
+    scores = dict.fromkeys((*SCORES[kind_of(task)], "apical_error", "interneuron_error"))
     sets = dict.fromkeys(("train", tested_on(task), "test"))
     known = [*(f"{name}_{score}" for name in sets for score in scores), *ONE_NUMBER, *SEVERAL, *besides]
     name, dot, _ = metric.partition(".")

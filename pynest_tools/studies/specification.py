@@ -89,7 +89,8 @@ class SearchSpecification(Settings):
     trials: int = Field(ge=1, le=MOST_RUNS, description="points that are tried")
     sampler: Literal["tpe", "random"] = Field(default="tpe", description="how points are chosen")
     objective: str | None = Field(
-        default=None, description="key of a record that decides; by default accuracy or R² of the validation set"
+        default=None,
+        description="key of a record that decides; by default accuracy, R² or apical error of the validation set",
     )
     direction: Literal["maximize", "minimize"] | None = Field(
         default=None, description="by default maximize for accuracy and R², minimize for others"

@@ -17,6 +17,7 @@ from .mnist import FashionMnist, Mnist
 from .mnist1d import Mnist1d
 from .protocol import Task
 from .samples import Samples
+from .self_prediction import SelfPrediction
 from .teacher_student import TeacherStudent
 from .yin_yang import YinYang
 
@@ -31,6 +32,7 @@ __all__ = [
     "Mnist",
     "Mnist1d",
     "Samples",
+    "SelfPrediction",
     "Task",
     "TeacherStudent",
     "YinYang",
@@ -48,6 +50,7 @@ BUILT_IN: dict[str, Callable[..., Task]] = {
     "mnist1d": Mnist1d,
     "teacher_student": TeacherStudent,
     "autoencoder": Autoencoder,
+    "self_prediction": SelfPrediction,
 }
 #: Group of entry points by which other packages add tasks: name = class, or function of the task's settings that returns a task.
 ENTRY_POINTS = "pynest_tools.tasks"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .samples import FloatArray, Samples
 
-Kind = Literal["classification", "regression"]
+Kind = Literal["classification", "regression", "free"]
 Baselines = Mapping[str, Mapping[str, float]]
 
 
@@ -24,7 +24,8 @@ class Task(Protocol):
 
     It may also have
 
-    - ``kind = "regression"``: what counts is how far outputs are from their targets, not which one is largest;
+    - ``kind = "regression"``: what counts is how far outputs are from their targets, not which one is largest; or ``kind = "free"``:
+      outputs have no targets (all are NaN), and what counts is how well the circuit predicts its own feedback;
     - ``validation_set()``: samples by which models are chosen and runs end early, since the test set decides nothing. Without it the
       course of a run is told on the test set, and there is nothing to choose by;
     - ``default_run()``: entries of a `RunSpecification` that suit it, such as
@@ -62,7 +63,7 @@ class Task(Protocol):
 
 
 def kind_of(task: object) -> Kind:
-    """Whether outputs are classes or values; classes unless the task says otherwise."""
+    """Whether outputs are classes, values or free; classes unless the task says otherwise."""
     return getattr(task, "kind", "classification")
 
 
@@ -87,7 +88,7 @@ def decode(task: Task, potentials: FloatArray) -> NDArray[Any]:
     """What outputs of shape (n, n_outputs) (mV) mean: what the task says, or else class numbers or the potentials themselves."""
     if hasattr(task, "decode"):
         return np.asarray(task.decode(potentials))
-    return potentials if kind_of(task) == "regression" else np.argmax(potentials, axis=-1)
+    return np.argmax(potentials, axis=-1) if kind_of(task) == "classification" else potentials
 
 
 def target_names_of(task: Task) -> Sequence[str]:

@@ -32,6 +32,13 @@ APICAL: dict[str, Any] = {"color": GREEN, "linewidth": 1.4}
 
 SERIES = ((BLUE, "o"), (GREEN, "s"), (ORANGE, "^"), (PURPLE, "v"), (VERMILLION, "D"))
 
+#: What says how well a network does, the first one that there is: heading and label of its panel.
+SCORES = {
+    "accuracy": ("Accuracy", "correct samples (%)"),
+    "r2": ("Explained variance", "R²"),
+    "interneuron_error": ("Interneuron error", "interneuron error (1/ms²)"),
+}
+
 MOST_COUNTS = 20  # classes of a confusion matrix whose numbers can still be read
 
 Records = Sequence[Mapping[str, Any]]
@@ -61,7 +68,7 @@ def tidy(axes: Axes, heading: str, x: str, y: str) -> None:
 
 
 def training_figure(records: Records, baselines: Baselines, title: str = "") -> Figure:
-    """Course of a training run: loss, accuracy or R², apical error, rates.
+    """Course of a training run: loss, accuracy, R² or (without targets) interneuron error, apical error, rates.
 
     Parameters
     ----------
@@ -77,7 +84,7 @@ def training_figure(records: Records, baselines: Baselines, title: str = "") -> 
     Figure
         Not attached to any window; save it with ``figure.savefig(path)``.
     """
-    tested_on, score, unit = _kind(records)
+    tested_on, score = _kind(records)
     figure = Figure(figsize=(15.0, 3.5), dpi=150)
     loss, gap, accuracy, labels, apical, gap_2, rates, names = figure.subplots(
         1, 8, width_ratios=(10, 2.4, 10, 5.2, 10, 3.0, 10, 2)
@@ -87,7 +94,7 @@ def training_figure(records: Records, baselines: Baselines, title: str = "") -> 
     figure.subplots_adjust(left=0.05, right=0.985, bottom=0.15, top=0.80, wspace=0.0)
     for axes, heading, y in (
         (loss, "Loss", "mean squared error (mV²)"),
-        (accuracy, "Accuracy" if score == "accuracy" else "Explained variance", unit),
+        (accuracy, *SCORES[score]),
         (apical, "Apical error of hidden cells", "mean |apical potential| (mV)"),
         (rates, "Rates", "mean rate of a member (Hz)"),
     ):
@@ -96,11 +103,7 @@ def training_figure(records: Records, baselines: Baselines, title: str = "") -> 
     test = TEST | {"label": f"{tested_on} set"}
     _curve(loss, records, "train_loss", TRAINING)
     _curve(loss, records, f"{tested_on}_loss", test)
-    loss.set_yscale("log")
-    low, high = loss.get_ylim()
-    loss.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100.0 * low else (1.0,)))
-    loss.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    loss.yaxis.set_minor_formatter(NullFormatter())
+    _scale_logarithmically(loss)
 
     clip = {"clip_on": score == "r2"}  # that of a network that has not learned yet is far below 0
     _curve(accuracy, records, f"train_{score}", TRAINING | clip)
@@ -159,7 +162,9 @@ def confusion_figure(confusion: Sequence[Sequence[int]], classes: Sequence[str] 
 
 
 def comparison_figure(runs: Mapping[str, Records], baselines: Baselines, title: str = "") -> Figure:
-    """Course of several runs of one task, each in panels of its own with the others pale behind it: loss, and accuracy or R².
+    """Course of several runs of one task, each in panels of its own with the others pale behind it: loss, and score.
+
+    The score is accuracy or R², or without targets the interneuron error.
 
     Parameters
     ----------
@@ -176,7 +181,8 @@ def comparison_figure(runs: Mapping[str, Records], baselines: Baselines, title: 
         Not attached to any window; save it with ``figure.savefig(path)``.
     """
     every = [record for records in runs.values() for record in records]
-    tested_on, score, unit = _kind(every)
+    tested_on, score = _kind(every)
+    _, unit = SCORES[score]
     figure = Figure(figsize=(2.3 * len(runs) + 1.4, 4.6), dpi=150)
     panels = figure.subplots(2, len(runs), sharex=True, sharey="row", squeeze=False)
     figure.subplots_adjust(
@@ -202,12 +208,11 @@ def comparison_figure(runs: Mapping[str, Records], baselines: Baselines, title: 
     return figure
 
 
-def _kind(records: Records) -> tuple[str, str, str]:
-    """What the runs were tested on, the key of their score, and its label."""
+def _kind(records: Records) -> tuple[str, str]:
+    """What the runs were tested on, and the key of their score."""
     tested_on = "validation" if any("validation_loss" in record for record in records) else "test"
-    if any(f"{tested_on}_r2" in record for record in records):
-        return tested_on, "r2", "R²"
-    return tested_on, "accuracy", "correct samples (%)"
+    known = (score for score in SCORES if any(f"{tested_on}_{score}" in record for record in records))
+    return tested_on, next(known, "accuracy")
 
 
 def _tidy_course(axes: Axes, heading: str, y: str, records: Records, *, label_x: bool = True) -> None:
@@ -218,7 +223,10 @@ def _tidy_course(axes: Axes, heading: str, y: str, records: Records, *, label_x:
 
 
 def _scale_score(axes: Axes, baselines: Baselines, tested_on: str, score: str) -> None:
-    """Percent or R², and a labelled line for each baseline."""
+    """Percent or R², and a labelled line for each baseline; errors on a logarithmic axis."""
+    if score == "interneuron_error":
+        _scale_logarithmically(axes)
+        return
     lowest = -0.03 if score == "r2" else 0.0  # what is worse than the mean by far is not drawn
     for name, scores in baselines.items():
         value = scores[tested_on]
@@ -228,6 +236,14 @@ def _scale_score(axes: Axes, baselines: Baselines, tested_on: str, score: str) -
     axes.set_ylim(lowest, 1.03)
     if score == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=None))
+
+
+def _scale_logarithmically(axes: Axes) -> None:
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 100.0 * low else (1.0,)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_rates(axes: Axes, records: Records) -> None:

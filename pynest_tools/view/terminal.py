@@ -17,15 +17,23 @@ from ..runs.metrics import Metrics, of_set
 from ..runs.specification import RunSpecification
 from ..runs.summary import TrainingResult
 
+#: What says how well a network does, the first one that there is: key, name, form.
+SCORES = (("accuracy", "accuracy", "{:.1%}"), ("r2", "R²", "{:.3f}"), ("apical_error", "apical error", "{:.3g} mV"))
+
 
 def headline(metrics: Mapping[str, Any]) -> str:
-    """Accuracy or R², and the loss (mV²)."""
-    return f"{score_text(metrics)}  loss {metrics['loss']:.4f}"
+    """Accuracy, R² or apical error, and the loss (mV²)."""
+    key, name, _ = _kind(metrics)
+    return f"{name} {_score(metrics)}  loss {metrics['loss']:{'.3g' if key == 'apical_error' else '.4f'}}"
 
 
-def score_text(metrics: Mapping[str, Any]) -> str:
-    """Accuracy in percent, or R²."""
-    return f"accuracy {metrics['accuracy']:.1%}" if "accuracy" in metrics else f"R² {metrics['r2']:.3f}"
+def _kind(metrics: Mapping[str, Any]) -> tuple[str, str, str]:
+    return next(kind for kind in SCORES if kind[0] in metrics)
+
+
+def _score(metrics: Mapping[str, Any]) -> str:
+    key, _, form = _kind(metrics)
+    return form.format(metrics[key])
 
 
 def tested(record: Mapping[str, Any]) -> tuple[str, Metrics]:
@@ -119,8 +127,8 @@ class ComparisonDisplay(_Bars):
 def comparison_table(results: Mapping[str, TrainingResult], baselines: Mapping[str, Mapping[str, float]]) -> Table:
     """What the runs reached, one a line, and the baselines below; scores are those on the test set."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    is_regression = any("r2" in result.last for result in results.values())
-    score = "R²" if is_regression else "accuracy"
+    first = next((result.last for result in results.values() if result.last), {"accuracy": 0.0})
+    _, score, _ = _kind(first)
     table.add_column("test set", no_wrap=True)
     for heading in (score, "loss (mV²)", "100 % from", "apical (mV)", "time (s)"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -137,7 +145,7 @@ def comparison_table(results: Mapping[str, TrainingResult], baselines: Mapping[s
         )
     table.add_section()
     for name, scores in baselines.items():
-        table.add_row(name, f"{scores['test']:.3f}" if is_regression else f"{scores['test']:.1%}", "", "", "", "")
+        table.add_row(name, _baseline(first, scores["test"]), "", "", "", "")
     return table
 
 
@@ -181,29 +189,27 @@ def rates_text(record: Mapping[str, Any], psi: float | None = None) -> str:
 
 
 def _add_scores(table: Table, name: str, metrics: Mapping[str, Any], told: str) -> None:
-    kind = "accuracy" if "accuracy" in metrics else "R²"
+    key, kind, _ = _kind(metrics)
     table.add_row(f"{name} {kind}", f"[bold]{_score(metrics)}[/bold]", told)
+    if key == "apical_error":
+        table.add_row(f"{name} interneuron error", f"{metrics['interneuron_error']:.3g} /ms²", "mean squared, of rates")
     table.add_row(f"{name} loss", f"{metrics['loss']:.4g} mV²", "mean squared error")
     errors = metrics.get("rmse", {})
     for target, error in (errors if isinstance(errors, dict) else {"": errors}).items():
         table.add_row(f"{name} error {target}".rstrip(), f"{error:.4g}", "root mean squared, in the data's unit")
 
 
-def _score(metrics: Mapping[str, Any]) -> str:
-    return f"{metrics['accuracy']:.1%}" if "accuracy" in metrics else f"{metrics['r2']:.3f}"
-
-
 def _baseline(metrics: Mapping[str, Any], value: float) -> str:
-    return f"{value:.1%}" if "accuracy" in metrics else f"{value:.3f}"
+    _, _, form = _kind(metrics)
+    return form.format(value)
 
 
 def evaluation_table(results: Sequence[Metrics], baselines: Mapping[str, Mapping[str, float]], told: str) -> Table:
     """What evaluations of one network said: mean, and with several the standard deviation."""
     table = Table(box=box.SIMPLE_HEAD, show_header=False, pad_edge=False)
     first = results[0]
-    key, name = ("accuracy", "accuracy") if "accuracy" in first else ("r2", "R²")
-    for label, each, form in ((name, [r[key] for r in results], "{:.1%}" if key == "accuracy" else "{:.3f}"),
-                              ("loss", [r["loss"] for r in results], "{:.4g} mV²")):  # fmt: skip
+    for key, label, form in (_kind(first), ("loss", "loss", "{:.4g} mV²")):
+        each = [result[key] for result in results]
         spread = f" ± {form.format(stdev(each))}" if len(each) > 1 else ""
         table.add_row(label, f"[bold]{form.format(mean(each))}{spread}[/bold]", told)
     errors = first.get("rmse", {})

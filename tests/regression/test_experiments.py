@@ -1,18 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the experiments' READMEs claim, where it is quick to see; and that their studies can be drawn."""
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+import pynest_tools as pt
+from pynest_tools.runs.folder import RunFolder
+from pynest_tools.runs.specification import RunSpecification
+from pynest_tools.runs.training import train
 from pynest_tools.studies.execution import run_study
 from pynest_tools.studies.study import open_study
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 STUDIES = sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.toml"))
+
+
+def script(name):
+    """The run.py of an experiment as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_run", EXPERIMENTS / name / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def part_of_study(name, where, folder):
@@ -61,3 +75,37 @@ def test_the_experiment_on_credit_assignment_runs(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_the_experiment_on_self_prediction_shows_its_runs(tmp_path):
+    """Runs of two seeds as a study keeps them, and one that has got less far."""
+    run = script("self_prediction")
+    for backend, seed, epochs in (("steady", 1, 10), ("steady", 2, 5), ("ode", 1, 1)):
+        changes = {"backend": backend, "seed": seed, "training": {"epochs": epochs}}
+        if backend == "steady":
+            changes["network"] = {"trial": {"t_pres": 15.0, "t_readout_on": 10.0}}
+        spec = RunSpecification.for_task("self_prediction", changes)
+        train(spec, RunFolder.create(tmp_path / "runs" / f"backend={backend}-seed{seed}", spec))
+    done = CliRunner().invoke(run.main, [str(tmp_path), "--output", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "course.png").stat().st_size > 10_000
+    courses = run.course([pt.open_run(tmp_path / "runs" / f"backend=steady-seed{seed}") for seed in (1, 2)])
+    assert courses["epoch"].tolist() == [[0, 1, 2, 3, 4, 5]] * 2
+    means = courses["distance.ip_1"].mean(axis=0)
+    assert f"{means[0]:.3g} (" in done.output
+    assert f"{means[-1]:.3g} (" in done.output
+
+
+def test_theory_of_self_prediction_expects_nothing_without_spikes():
+    """With very many spikes per unit of rate only what is not learned yet is left: far less than spikes leave over."""
+    expectations = script("self_prediction").expectations
+    found = [
+        expectations(
+            RunSpecification.for_task(
+                "self_prediction", {"network": {"neuron": {"psi": psi}}, "training": {"epochs": 500}}
+            )
+        )
+        for psi in (250.0, 1e12)
+    ]
+    for name, with_spikes in found[0].items():
+        assert found[1][name] < 0.1 * with_spikes, name

@@ -57,6 +57,17 @@ def test_a_regression_shows_r_squared():
     np.testing.assert_array_equal(figure.axes[1].lines[1].get_ydata(), [0.25, 1.0])
 
 
+def test_without_targets_the_interneuron_error_takes_the_place_of_a_score():
+    records = [
+        {key.replace("accuracy", "interneuron_error"): value for key, value in record.items()} for record in RECORDS
+    ]
+    figure = training_figure(records, {}, "self_prediction")
+    assert (figure.axes[1].get_title("left"), figure.axes[1].get_yscale()) == ("Interneuron error", "log")
+    np.testing.assert_array_equal(figure.axes[1].lines[1].get_ydata(), [0.25, 1.0])
+    beside = comparison_figure({"ode": records}, {}, "self_prediction")
+    assert (beside.axes[1].get_ylabel(), beside.axes[1].get_yscale()) == ("interneuron error (1/ms²)", "log")
+
+
 @pytest.mark.parametrize("n", [0, 1])
 def test_a_run_that_hardly_began_has_a_figure(n, tmp_path):
     training_figure(RECORDS[:n], {}).savefig(tmp_path / "figure.png")

@@ -7,19 +7,45 @@ import numpy as np
 import pytest
 
 from pynest_tools.networks.microcircuit import Microcircuit
-from pynest_tools.networks.weights import initial_weights
-from pynest_tools.runs.metrics import FASTEST, Rates, scores, share_at_bound, too_fast
-from pynest_tools.tasks import Bars, Samples
+from pynest_tools.networks.weights import initial_weights, self_predicting_weights
+from pynest_tools.runs.metrics import FASTEST, Rates, distance, scores, share_at_bound, too_fast
+from pynest_tools.tasks import Bars, Samples, SelfPrediction
 
 
 def test_scores_of_classes():
     """Four samples of three classes; the last is taken for class 2, which is a row of class 0 and a column of answer 2."""
     targets = np.eye(3)[[0, 1, 2, 0]]
     outputs = np.eye(3)[[0, 1, 2, 2]]
-    found = scores(Bars(), outputs, Samples(np.zeros((4, 9)), targets))
+    found = scores(Bars(), Samples(np.zeros((4, 9)), targets), outputs, np.full(4, 0.5), np.full(4, np.nan))
     assert found["accuracy"] == 0.75
     assert found["confusion"] == [[1, 0, 1], [0, 1, 0], [0, 0, 1]]
     assert found["loss"] == pytest.approx(2 / 12, rel=1e-15)  # two of twelve are off by 1 mV
+    assert found["apical_error"] == 0.5
+    assert "interneuron_error" not in found  # a backend without them
+
+
+def test_scores_without_targets():
+    found = scores(
+        SelfPrediction(),
+        Samples(np.zeros((2, 5)), np.full((2, 3), np.nan)),
+        np.ones((2, 3)),
+        np.array([0.1, 0.3]),
+        np.array([0.0, 0.5]),
+    )
+    assert found == pytest.approx(
+        {"loss": (0.01 + 0.09) / 2, "apical_error": 0.2, "interneuron_error": 0.25}, rel=1e-14
+    )
+
+
+def test_distance_from_the_self_predicting_weights():
+    """Only pi and ip have one; each layer its own."""
+    circuit = Microcircuit.model_validate({"sizes": (2, 3, 4, 1), "plasticity": {"eta_up": 0.1}})
+    weights = self_predicting_weights(initial_weights(circuit, np.random.default_rng(1)), circuit.neuron)
+    assert distance(circuit, weights) == {"pi_1": 0.0, "pi_2": 0.0, "ip_1": 0.0, "ip_2": 0.0}
+    weights.pi[1][0] += 0.5  # one of the 4 x 1
+    weights.ip[0][:, 1] -= 0.3  # a third of the 4 x 3
+    wanted = {"pi_1": 0.0, "pi_2": 0.25 / 4, "ip_1": 0.09 / 3, "ip_2": 0.0}
+    assert distance(circuit, weights) == pytest.approx(wanted, rel=1e-12)
 
 
 def test_rates_are_of_layers_in_hz_over_all_pieces():

@@ -592,10 +592,24 @@ def test_reports_that_a_task_cannot_have_are_said(plain):
     refused(r'report.a.at = "best" needs a validation set, which task plain lacks', **plain, report={"a": loss})
     regression = {"task": {"name": "teacher_student"}}
     refused(
-        r"counts tests at 100 %, but teacher_student is a regression",
+        r"counts tests at 100 %, but teacher_student has no classes",
         base=regression,
         report={"a": {"metric": "stable_from_epoch"}},
     )
+
+
+def test_runs_without_targets_report_how_well_they_predict_themselves():
+    base = {"task": {"name": "self_prediction"}}
+    reports = {name: report.metric for name, report in study(base=base).reports.items()}
+    assert reports == {"apical_error": "validation_apical_error", "loss": "validation_loss"}
+    known = study(base=base, report={"a": {"metric": "distance.pi_1"}, "b": {"metric": "train_interneuron_error"}})
+    assert list(known.reports) == ["a", "b"]
+    refused(
+        "validation_accuracy is nothing that runs of self_prediction measure",
+        base=base,
+        report={"a": {"metric": "validation_accuracy"}},
+    )
+    refused("distance has several numbers: name one, such as distance.pi_1", report={"a": {"metric": "distance"}})
 
 
 def test_columns_of_reports_are_their_own():
@@ -845,7 +859,9 @@ def test_studies_of_the_experiments_are_possible(path):
 
 
 def test_experiments_have_studies():
-    assert {"psi", "delays", "latent_equilibrium"} <= {path.parent.name for path in EXPERIMENTS.glob("*/study.toml")}
+    assert {"psi", "delays", "latent_equilibrium", "self_prediction"} <= {
+        path.parent.name for path in EXPERIMENTS.glob("*/study.toml")
+    }
 
 
 def test_seeds_of_the_study_of_latent_equilibrium_are_where_networks_are_at_their_limit():

@@ -15,6 +15,7 @@ from pynest_tools.networks.backend import DivergenceError
 from pynest_tools.runs import loop
 from pynest_tools.runs.checkpoint import load_checkpoint
 from pynest_tools.runs.folder import RunFolder
+from pynest_tools.runs.metrics import of_set
 from pynest_tools.runs.specification import RunSpecification
 from pynest_tools.runs.summary import TrainingResult, summarise
 from pynest_tools.runs.training import evaluate, resume, train, train_seeds
@@ -62,6 +63,78 @@ def test_tests_between_epochs_when_samples_count(networks):
     result = train(bars(epochs=2, training={"test_every": 20}))
     assert [record["samples"] for record in result.records] == [0, 20, 40, 48]
     assert [record["epoch"] for record in result.records] == [0, 20 / 24, 1 + 16 / 24, 2]
+
+
+@pytest.mark.parametrize(
+    ("per_decade", "wanted"),
+    [
+        (1, [0, 1, 10, 100, 230]),
+        (3, [0, 1, 2, 5, 10, 22, 46, 100, 215, 230]),  # 10^(1/3) = 2.15, 10^(2/3) = 4.64
+        (10, [0, 1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 63, 79, 100, 126, 158, 200, 230]),
+    ],
+)
+def test_tests_at_epochs_that_are_evenly_spaced_by_their_logarithm(networks, per_decade, wanted):
+    result = train(bars(epochs=230, test_interval=7, training={"tests_per_decade": per_decade}))
+    assert [record["epoch"] for record in result.records] == wanted
+
+
+def test_a_test_each_epoch_when_a_decade_has_more_tests_than_epochs(networks):
+    result = train(bars(epochs=20, training={"tests_per_decade": 1000}))
+    assert [record["epoch"] for record in result.records] == list(range(21))
+
+
+def test_only_one_entry_says_when_to_test():
+    with pytest.raises(
+        ValueError, match="test_every = 20 samples and tests_per_decade = 10 both say when there is a test"
+    ):
+        bars(training={"test_every": 20, "tests_per_decade": 10})
+
+
+def test_errors_of_the_circuits_own_predictions_are_means_over_the_samples_of_each_set(networks):
+    """Each sample has errors of its own, and comes in pieces."""
+
+    def run(stimuli, targets, *, learn):
+        output = np.zeros((len(stimuli), 3))
+        result = trial_result(networks[-1].circuit, output, output)
+        return result._replace(apical_error=stimuli[:, 0], interneuron_error=stimuli[:, 1] ** 2)
+
+    networks.prepare.update(run=run, chunk_samples=5)
+    spec = bars(epochs=1)
+    result = train(spec)
+    subset = spec.task.epoch(np.random.default_rng(0))  # of bars every epoch has the same samples
+    for metrics, stimuli in (
+        (of_set(result.records[-1], "train"), subset.stimuli),
+        (result.last, spec.task.validation_set().stimuli),
+        (result.test, spec.task.test_set().stimuli),
+    ):
+        assert metrics["apical_error"] == pytest.approx(np.mean(stimuli[:, 0]), rel=1e-12)
+        assert metrics["interneuron_error"] == pytest.approx(np.mean(stimuli[:, 1] ** 2), rel=1e-12)
+
+
+def test_backprop_has_neither_these_errors_nor_a_distance():
+    spec = bars(epochs=1, backend="backprop")
+    for record in train(spec).records:
+        assert not any("apical" in key or "interneuron" in key or key == "distance" for key in record)
+
+
+def test_a_run_begins_with_the_weights_and_samples_that_its_specification_draws(networks):
+    shown = []
+
+    def run(stimuli, targets, *, learn):
+        if learn:
+            shown.append(stimuli)
+        output = np.zeros((len(stimuli), 3))
+        return trial_result(networks[-1].circuit, output, output)
+
+    networks.prepare["run"] = run
+    spec = bars(epochs=3, seed=5)
+    train(spec)
+    for (name, got), (_, wanted) in zip(networks[0].weights.named(), spec.initial_weights().named(), strict=True):
+        np.testing.assert_array_equal(got, wanted, err_msg=name)
+    order = spec.order()
+    np.testing.assert_array_equal(
+        np.concatenate(shown), np.concatenate([spec.task.epoch(order).stimuli for _ in range(3)])
+    )
 
 
 def test_a_part_of_the_validation_set_is_always_the_same(networks):
@@ -330,7 +403,7 @@ SHORT_TRIAL = {"t_pres": 4.0, "t_learn_on": 2.0, "t_readout_on": 3.0, "t_pres_te
 
 
 @pytest.mark.parametrize("backend", ["spiking", "rate", "ode", "steady", "backprop"])
-@pytest.mark.parametrize("every", [{"test_interval": 5}, {"test_every": 100}])
+@pytest.mark.parametrize("every", [{"test_interval": 5}, {"test_every": 100}, {"tests_per_decade": 3}])
 def test_a_resumed_run_is_the_one_that_was_not_interrupted(backend, every, tmp_path):
     """Bit by bit, whether it stopped at a test or between two, at the end of an epoch or within one."""
     schedule = {"up": {"kind": "cosine", "warmup": [3.0, 0.0]}}
