@@ -281,7 +281,7 @@ class Study:
         try:
             summary, records = run.folder.read_summary(), run.folder.read_metrics()
         except UserError as error:
-            return row | {"status": FAILED, "reason": str(error)}
+            return row | {"status": FAILED, "reason": reason or str(error)}
         for name, report in self.specification.reports.items():
             row[name] = reported(report, records, summary)
         if records:
