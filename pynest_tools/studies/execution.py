@@ -124,6 +124,7 @@ def run_study(
                 run_on_dask(left.next, left.end, scheduler)
             else:
                 run_jobs(left.next, jobs or left.workers(), left.hear, left.end)
+            left.close()
     finally:
         with exclusively(study.path):
             study.write_table()
@@ -214,6 +215,7 @@ class _Left:
             )
             others = []
         self._queue = deque([*mine, *reversed(others)])  # from the far end, where they will come last
+        self._held: list[Job] = []
         observer.planned(study, ended, [run for job in self._queue for run in job.arguments[0]])
 
     def workers(self) -> int:
@@ -222,16 +224,29 @@ class _Left:
         return max(1, _cores() // max(threads, default=1))
 
     def next(self) -> Job | None:
-        """The next job, or None."""
+        """The next job, or None. Runs that others hold come last: they may have been left by then."""
+        self._queue.extend(self._held)
+        self._held = []
         while self._queue:
             job = self._queue.popleft()
             runs: tuple[StudyRun, ...] = job.arguments[0]
-            statuses = [run.status() for run in runs]
-            if not all(status in (DONE, DIVERGED, RUNNING) for status, _ in statuses):
+            statuses = {run.status()[0] for run in runs}
+            if statuses <= {DONE, DIVERGED}:  # another part has been faster
+                self._tell(runs)
+            elif statuses <= {DONE, DIVERGED, RUNNING}:
+                self._held.append(job)
+            else:
                 return job
-            for run, found in zip(runs, statuses, strict=True):  # another part has been faster
-                self.observer.ended(run, *found)
         return None
+
+    def close(self) -> None:
+        """Tell of runs that others still hold."""
+        for job in self._held:
+            self._tell(job.arguments[0])
+
+    def _tell(self, runs: Sequence[StudyRun]) -> None:
+        for run in runs:
+            self.observer.ended(run, *run.status())
 
     def hear(self, job: Job, message: object) -> None:
         """Pass on what a process tells."""
@@ -245,7 +260,10 @@ class _Left:
         runs: tuple[StudyRun, ...] = job.arguments[0]
         if outcome.error is None:
             for run in runs:
-                self.observer.ended(run, *outcome.value[run.name])
+                if outcome.value[run.name][0] == RUNNING:
+                    self._held.append(_job((run,)))
+                else:
+                    self.observer.ended(run, *outcome.value[run.name])
         elif len(runs) > 1:
             self._queue.extend(_job((run,)) for run in runs)
         else:

@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pynest_tools.studies.study import open_study
@@ -56,8 +57,6 @@ def contents(folder):
         elif path.suffix == ".json":
             found[name] = without_wall(json.loads(path.read_text()))
         elif path.name == "table.csv":
-            import pandas as pd
-
             found[name] = pd.read_csv(path).drop(columns="wall_s").to_csv()
         elif path.suffix != ".parquet":  # has what the CSV has
             found[name] = path.read_bytes()
@@ -229,3 +228,22 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path):
         command = [sys.executable, "-c", code, "study", *map(str, arguments), "--output", str(tmp_path / "study")]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert (result.returncode, result.stderr.strip()) == (2, f"Error: {told}")
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_and_keeps_the_table(tmp_path):
+    file, folder = tmp_path / "grid.toml", tmp_path / "study"
+    file.write_text(GRID.format(epochs=2).replace("seeds = 3", "seeds = 1"))
+    study = subprocess.Popen(
+        [*COMMAND, str(file), "--output", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    while ended(folder) < 1:
+        assert study.poll() is None
+        time.sleep(0.01)
+    study.send_signal(signal.SIGINT)
+    assert study.communicate()[1].strip() == "Error: interrupted"
+    assert study.returncode == 130
+    table = open_study(folder).table
+    assert "running" not in set(table["status"])  # all processes are gone
+    assert list(pd.read_csv(folder / "table.csv")["status"]) == list(table["status"])
+    assert 1 <= (table["status"] == "done").sum() < 9
