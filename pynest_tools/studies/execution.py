@@ -7,7 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import BinaryIO, Literal, Protocol
 from ..errors import UserError
 from ..kernel.parallel import n_processes
 from ..runs.disk import told, write_in_one_step
+from ..runs.lock import NAME as LOCK
 from ..runs.lock import FolderLock, InUseError
 from ..runs.workers import Job, Outcome, run_jobs
 from .jobs import Progress, failure_of, note_failure, together, work
@@ -203,6 +204,8 @@ class _Left:
         status = {run.name: run.status()[0] for run in study.runs}
         ended = [run for run in study.runs if status[run.name] in (DONE, DIVERGED)]
         left = [run for run in study.runs if status[run.name] not in (DONE, DIVERGED)]
+        for run in ended:
+            _sweep(run)
         jobs = _jobs(left)
         number, of = part
         own = [job for i, job in enumerate(_jobs(study.runs)) if i % of == number - 1]
@@ -270,6 +273,13 @@ class _Left:
             reason = failure_of(outcome.error)
             note_failure(runs[0], reason)
             self.observer.ended(runs[0], FAILED, reason)
+
+
+def _sweep(run: StudyRun) -> None:
+    """Remove the lock that a process has left which was killed just after it had ended a run."""
+    if (run.folder.path / LOCK).exists():
+        with suppress(InUseError), run.folder.lock:
+            pass
 
 
 def _jobs(runs: Sequence[StudyRun]) -> list[Job]:

@@ -7,6 +7,7 @@ from pynest_tools.runs.specification import RunSpecification
 from pynest_tools.runs.training import train
 
 
+@pytest.mark.slow
 def test_rate_networks_of_nest_and_numpy_fail_alike_to_predict_themselves(nest):
     """Errors on each set and distances, while both learn; the two share no code but that of the means."""
     runs = [

@@ -125,6 +125,7 @@ def test_its_folder_is_that_of_any_run(tmp_path):
     assert summary["baselines"] == {}
 
 
+@pytest.mark.slow
 def test_tables_and_figures_leave_out_what_is_not_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 

@@ -129,6 +129,7 @@ def test_a_run_is_found_by_its_point(ran):
             study.run(**wanted)
 
 
+@pytest.mark.slow
 def test_what_has_ended_stays_and_what_is_missing_is_done(copy):
     shutil.rmtree(copy / "runs" / NAMES[2])
     stamps = {name: (copy / "runs" / name / "summary.json").stat().st_mtime_ns for name in NAMES if name != NAMES[2]}
@@ -179,6 +180,7 @@ def test_who_holds_a_run_keeps_it(copy):
     assert {name for message in messages for name in message.names} == {NAMES[0]}
 
 
+@pytest.mark.slow
 def test_a_part_begins_with_its_own(copy):
     shutil.rmtree(copy / "runs")
     observed = Observed()
@@ -188,6 +190,7 @@ def test_a_part_begins_with_its_own(copy):
     assert set(order) == set(NAMES)
 
 
+@pytest.mark.slow
 def test_without_locks_a_part_does_its_own_alone(copy, monkeypatch):
     shutil.rmtree(copy / "runs")
     real = fcntl.fcntl

@@ -241,6 +241,7 @@ def overlaps(figure):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_panels", [1, 2, 3, 5])
 @pytest.mark.parametrize("long", [False, True])
 def test_no_text_lies_on_another_or_beyond_the_edge(n_panels, long):

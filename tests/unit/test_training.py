@@ -403,7 +403,10 @@ SHORT_TRIAL = {"t_pres": 4.0, "t_learn_on": 2.0, "t_readout_on": 3.0, "t_pres_te
 
 
 @pytest.mark.parametrize("backend", ["spiking", "rate", "ode", "steady", "backprop"])
-@pytest.mark.parametrize("every", [{"test_interval": 5}, {"test_every": 100}, {"tests_per_decade": 3}])
+@pytest.mark.parametrize(
+    "every",
+    [{"test_interval": 5}, {"test_every": 100}, pytest.param({"tests_per_decade": 3}, marks=pytest.mark.slow)],
+)
 def test_a_resumed_run_is_the_one_that_was_not_interrupted(backend, every, tmp_path):
     """Bit by bit, whether it stopped at a test or between two, at the end of an epoch or within one."""
     schedule = {"up": {"kind": "cosine", "warmup": [3.0, 0.0]}}
