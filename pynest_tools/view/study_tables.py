@@ -23,6 +23,7 @@ from .study_values import (
     report_of,
     told_of_left_out,
     values_of,
+    words_and_unit,
 )
 
 
@@ -76,7 +77,9 @@ def markdown_table(
     places = [column_of(name, labels, table) for name in by]
     cells = grouped(table, named)
     text = _Cells(table, named, report, digits)
-    head = [*(place.label for place in places), *(across.named(item) for item in across.values)]
+    words, unit = words_and_unit(across.label)
+    headings = [f"{across.words[item]} {unit}" if unit else across.named(item) for item in across.values]
+    head = [*(place.label for place in places), *headings]
     lines = [
         [*(place.words[part] for place, part in zip(places, key, strict=True)),
          *(text(cells.get((*key, item))) for item in across.values)]
@@ -84,7 +87,8 @@ def markdown_table(
     ]  # fmt: skip
     numbers = [*(place.numeric for place in places), *(True for _ in across.values)]
     left_out = told_of_left_out(table, value, means=not report.stable)
-    return _lines(head, lines, numbers, f"{_capital(report.label)}: {text.told}", left_out)
+    over = f"by {words}" if unit else ""
+    return _lines(head, lines, numbers, f"{_capital(' '.join([report.label, over]).strip())}: {text.told}", left_out)
 
 
 def markdown_overview(
