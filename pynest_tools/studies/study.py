@@ -132,7 +132,7 @@ class Study:
     Attributes
     ----------
     path : Path
-        Its folder: study.toml, runs/ with a folder for each run, table.csv, table.parquet, and figures.
+        Its folder: study.toml, runs/ with a folder for each run, table.csv, table.parquet, baselines.json, and figures.
     specification : StudySpecification
         What is varied, and what is told.
     """
@@ -140,7 +140,7 @@ class Study:
     def __init__(self, path: Path, specification: StudySpecification) -> None:
         self.path, self.specification = path, specification
         self.csv, self.parquet = path / "table.csv", path / "table.parquet"
-        self.search = path / "search.log"
+        self.search, self.yardsticks = path / "search.log", path / "baselines.json"
 
     def run_of(self, cell: Cell, seed: int) -> StudyRun:
         """The run at a point with a seed, whether it has begun or not."""
@@ -222,12 +222,15 @@ class Study:
         return found
 
     def write_table(self) -> DataFrame:
-        """Keep the table as table.csv, and as table.parquet if pyarrow is installed; returns it."""
+        """Keep the table as table.csv, and as table.parquet if pyarrow is installed, and the yardsticks; returns the table."""
         table = self.table
         text = StringIO()
         table.to_csv(text, index=False)
         with told(self.csv, f"pyramidal study {self.path}"):
             write_in_one_step(self.csv, lambda file: file.write(text.getvalue().encode()))
+            if baselines := self.baselines:
+                kept = json.dumps(baselines, indent=2) + "\n"
+                write_in_one_step(self.yardsticks, lambda file: file.write(kept.encode()))
             self._write_parquet(table)
         return table
 
@@ -250,11 +253,11 @@ class Study:
 
     @property
     def baselines(self) -> dict[str, dict[str, float]]:
-        """Yardsticks by name, each with its score by set, of the first run that has some."""
+        """Yardsticks by name, each with its score by set: of the first run that has some, or as they were kept."""
         for run in self.runs:
             if run.folder.summary.is_file() and (found := run.folder.read_summary().get("baselines")):
                 return dict(found)
-        return {}
+        return dict(json.loads(self.yardsticks.read_text(encoding="utf-8"))) if self.yardsticks.is_file() else {}
 
     @property
     def reference(self) -> DataFrame | None:

@@ -117,8 +117,11 @@ def test_the_table_tells_what_the_runs_reached(ran):
 
 def test_without_its_runs_a_study_has_its_table(copy):
     table = open_study(copy).table
+    baselines = open_study(copy).baselines
+    assert set(baselines) == {"linear classifier", "chance"}
     shutil.rmtree(copy / "runs")
     pd.testing.assert_frame_equal(open_study(copy).table, table, check_dtype=False)
+    assert open_study(copy).baselines == baselines
 
 
 def test_a_run_is_found_by_its_point(ran):
