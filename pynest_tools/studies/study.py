@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -255,8 +256,9 @@ class Study:
     def baselines(self) -> dict[str, dict[str, float]]:
         """Yardsticks by name, each with its score by set: of the first run that has some, or as they were kept."""
         for run in self.runs:
-            if run.folder.summary.is_file() and (found := run.folder.read_summary().get("baselines")):
-                return dict(found)
+            with suppress(UserError):  # a damaged one is told by the table
+                if found := run.folder.read_summary().get("baselines"):
+                    return dict(found)
         return dict(json.loads(self.yardsticks.read_text(encoding="utf-8"))) if self.yardsticks.is_file() else {}
 
     @property
