@@ -579,7 +579,7 @@ def search_figure(
     columns = [column_of(name, labels, table) for name in parameters]
     trials = [
         _Trial(number, part, columns, report)
-        for number, part in enumerate(grouped(table, ["trial"] if "trial" in table.columns else parameters).values(), 1)
+        for number, part in enumerate(grouped(table, ["trial"] if "trial" in table.columns else parameters).values())
     ]
     complete = [trial for trial in trials if trial.value is not None and not trial.pruned]
     best = (max if maximize else min)(complete, key=lambda trial: trial.value or 0.0, default=None)
@@ -589,10 +589,10 @@ def search_figure(
     sheet.tidy(course, "", "trial", report.label)
     if complete:
         so_far = (np.maximum if maximize else np.minimum).accumulate([trial.value or 0.0 for trial in complete])
-        numbers = [*(trial.number for trial in complete), len(trials)]
+        numbers = [*(trial.number for trial in complete), len(trials) - 1]
         course.step(numbers, [*so_far, so_far[-1]], where="post", color=VERMILLION, linewidth=1.4, zorder=2)
     _draw_trials(course, [(trial.number, trial) for trial in trials], best)
-    course.set_xlim(0.0, len(trials) + 1.0)
+    course.set_xlim(-0.5, max(len(trials), 1) - 0.5)
     course.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     for axes, column in zip(others, columns, strict=True):
         sheet.tidy(axes, "", column.label, report.label)

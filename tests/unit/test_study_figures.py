@@ -405,9 +405,9 @@ def trials():
 def test_a_search_shows_its_course_and_the_objective_over_each_parameter():
     figure = search_figure(trials(), ["eta", "rule"], "accuracy", title="Search", logarithmic=["eta"])
     course, eta, rule = figure.axes
-    assert drawn(course, VERMILLION)[0].tolist() == [[1, 0.5], [2, 0.7], [3, 0.7], [5, 0.9], [6, 0.9]]
-    assert drawn(course, BLUE)[0].tolist() == [[1, 0.5], [2, 0.7], [3, 0.6], [5, 0.9]]
-    assert drawn(course, GREY)[0].tolist() == [[4, 0.2]]
+    assert drawn(course, VERMILLION)[0].tolist() == [[0, 0.5], [1, 0.7], [2, 0.7], [4, 0.9], [5, 0.9]]
+    assert drawn(course, BLUE)[0].tolist() == [[0, 0.5], [1, 0.7], [2, 0.6], [4, 0.9]]
+    assert drawn(course, GREY)[0].tolist() == [[3, 0.2]]
     assert drawn(eta, BLUE)[0].tolist() == [[0.001, 0.5], [0.001, 0.7], [0.1, 0.6], [0.01, 0.9]]
     assert drawn(eta, VERMILLION)[0].tolist() == [[0.01, 0.9]]  # the best is ringed
     assert (eta.get_xscale(), course.get_xscale()) == ("log", "linear")
@@ -421,4 +421,4 @@ def test_a_search_for_the_smallest_rings_the_smallest():
     course = search_figure(table, ["eta", "rule"], "error", maximize=False).axes[0]
     steps, ring = drawn(course, VERMILLION)
     assert steps[:, 1].tolist() == [0.5] * 5
-    assert ring.tolist() == [[1, 0.5]]
+    assert ring.tolist() == [[0, 0.5]]
