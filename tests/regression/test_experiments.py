@@ -41,7 +41,9 @@ def part_of_study(name, where, folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("backend", "t_pres"), [("ode", 1.0), ("rate", 2.0), ("spiking", 5.0)])
+@pytest.mark.parametrize(
+    ("backend", "t_pres"), [("ode", 1.0), pytest.param("rate", 2.0, marks=pytest.mark.nightly), ("spiking", 5.0)]
+)
 def test_latent_equilibrium_learns_in_milliseconds(backend, t_pres, tmp_path, monkeypatch):
     """All of five seeds, while without it none learns from such short presentations."""
     monkeypatch.chdir(tmp_path)
