@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from .errors import UserError
 from .runs.disk import told, write_in_one_step
 from .settings import parse_entry, suggestion
 from .studies.axes import Range
-from .studies.execution import Executor, exclusively, run_study
+from .studies.execution import Executor, Observer, exclusively, run_study
 from .studies.jobs import Progress
 from .studies.search import best_of
 from .studies.specification import PlotSpecification
@@ -122,15 +123,13 @@ def table(folder: Path, value: str | None, rows: str | None, columns: str | None
     click.echo(markdown_table(data, chosen, rows=names, columns=columns, **words))
 
 
-class _Told:
+class _Told(Observer):
     """Shows a study that runs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._display: StudyDisplay | None = None
-        self._study: Study | None = None
         self._shown: set[str] = set()
-        self._runs: dict[str, StudyRun] = {}
         self.bad = 0
 
     def __enter__(self) -> _Told:
@@ -147,8 +146,6 @@ class _Told:
         told += f", {len(ended)} of them have ended before" if ended else ""
         told += f"; {again} have another specification than before and begin anew" if again else ""
         self._console.print(told, soft_wrap=True)
-        self._study = study
-        self._runs = {each.name: each for each in left}
         work = {} if study.specification.search else {each.name: _work(each) for each in left}
         self._display = StudyDisplay(self._console, len(ended) + len(left), done=len(ended), work=work)
         self._display.__enter__()
@@ -160,7 +157,8 @@ class _Told:
             if name not in self._shown:
                 self._shown.add(name)
                 self._display.begin(name, progress.epochs_in_all, progress.epochs)
-            self._display.update(name, progress.epochs, progress.record)
+            alone = len(progress.names) == 1  # else the record is of one of them, and the others have their own
+            self._display.update(name, progress.epochs, progress.record if alone else None)
 
     def ended(self, run: StudyRun, status: str, reason: str) -> None:
         """See `studies.execution.Observer`."""
@@ -259,7 +257,7 @@ def _draw(
             baselines = _baselines(study, plot.y)
             figures.append(study_figure(data, **names, baselines=baselines, **reference, **words))
     places = [output or study.path / f"figure{f'-{i}' if i > 1 else ''}.png" for i in range(1, len(figures) + 1)]
-    with exclusively(study.path):
+    with exclusively(study.path) if output is None else nullcontext():
         for place, figure in zip(places, figures, strict=True):
             with told(place, f"pyramidal study plot {study.path} draws it"):
                 place.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ from ..tasks.protocol import Kind, decode
 from .checkpoint import load_checkpoint
 from .folder import RunFolder
 from .loop import Progress
-from .metrics import Metrics
+from .metrics import Metrics, tested_set_of
 from .specification import RunSpecification, read_toml, task_name
 from .summary import TrainingResult
 from .training import evaluate as evaluate_network
@@ -226,7 +226,7 @@ class Run:
         records = self.records
         return TrainingResult(
             self.weights(),
-            tested_on="validation" if any("validation_loss" in record for record in records) else "test",
+            tested_on=tested_set_of(records),
             records=records,
             test=summary.get("test"),
             tested_weights=summary.get("tested_weights") or "last",

@@ -73,7 +73,8 @@ def _compared(
     *,
     overwrite: bool,
 ) -> dict[str, TrainingResult]:
-    context = get_context("spawn")  # a forked process would inherit a NEST kernel
+    # a forked process would inherit a NEST kernel, and those of workers.py would not know a task that is of the calling script
+    context = get_context("spawn")
     with context.Manager() as manager:
         reports: Queue[_Message | None] = manager.Queue()
         listener = threading.Thread(target=_listen, args=(reports, on_progress))

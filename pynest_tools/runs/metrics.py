@@ -81,6 +81,11 @@ def known_errors(apical_error: SupportsFloat, interneuron_error: SupportsFloat) 
     return {name: error for name, error in errors.items() if not np.isnan(error)}
 
 
+def tested_set_of(records: Iterable[Mapping[str, Any]]) -> str:
+    """What the tests of a run were on, by their records: "validation", or "test" if the task has no validation set."""
+    return "validation" if any("validation_loss" in record for record in records) else "test"
+
+
 def prefixed(name: str, metrics: Mapping[str, Any]) -> Metrics:
     """The same metrics with the name of what they were measured on: validation_loss, ..."""
     return {f"{name}_{key}": value for key, value in metrics.items()}

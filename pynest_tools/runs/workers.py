@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -167,14 +166,12 @@ def main(file: int) -> None:
         line.send(Remark(str(message))) if issubclass(category, Remark) else None
     )
     try:
-        outcome = Outcome(work(*arguments, line.send))
-        pickle.dumps(outcome)
+        line.send(Outcome(work(*arguments, line.send)))
     except UserError as error:
-        outcome = Outcome(error=str(error))
+        line.send(Outcome(error=str(error)))
     except Exception as error:  # whatever it is, the other jobs go on
         traceback.print_exc()
-        outcome = Outcome(error=f"{type(error).__name__}: {error}")
-    line.send(outcome)
+        line.send(Outcome(error=f"{type(error).__name__}: {error}"))
 
 
 def _die_with(line: Connection) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal
 
 from ..errors import UserError
 from ..kernel.parallel import n_processes
@@ -27,8 +27,8 @@ Executor = Literal["local", "dask"]
 PATIENCE = 60.0  # s that others may take to write the study's own small files
 
 
-class Observer(Protocol):
-    """Is told what happens in a study."""
+class Observer:
+    """Is told what happens in a study; this one takes no notice."""
 
     def planned(self, study: Study, ended: Sequence[StudyRun], left: Sequence[StudyRun]) -> None:
         """Which runs have ended before, and which are left."""
@@ -41,22 +41,6 @@ class Observer(Protocol):
 
     def note(self, sentence: str) -> None:
         """What a user should know."""
-
-
-class Silent:
-    """Observes nothing."""
-
-    def planned(self, study: Study, ended: Sequence[StudyRun], left: Sequence[StudyRun]) -> None:
-        """See `Observer`."""
-
-    def progress(self, progress: Progress) -> None:
-        """See `Observer`."""
-
-    def ended(self, run: StudyRun, status: str, reason: str) -> None:
-        """See `Observer`."""
-
-    def note(self, sentence: str) -> None:
-        """See `Observer`."""
 
 
 def run_study(
@@ -107,7 +91,7 @@ def run_study(
             "a study starts a process for each run: start it without mpirun; to share it, --part i/n (docs/studies.md)"
         )
     study = _prepare(Path(source), None if output is None else Path(output))
-    observer = observer or Silent()
+    observer = observer or Observer()
     if executor == "dask":
         study = Study(study.path.absolute(), study.specification)  # workers may be somewhere else
     if executor == "dask" and study.specification.search is not None:
@@ -164,7 +148,7 @@ def _write(content: bytes, file: BinaryIO) -> None:
 
 
 @contextmanager
-def exclusively(folder: Path) -> Iterator[None]:
+def exclusively(folder: Path) -> Iterator[FolderLock]:
     """Hold the folder of a study, which others hold for moments only."""
     lock, deadline = FolderLock(folder), time.monotonic() + PATIENCE
     while True:
@@ -177,7 +161,7 @@ def exclusively(folder: Path) -> Iterator[None]:
         else:
             break
     try:
-        yield
+        yield lock
     finally:
         lock.__exit__(None, None, None)
 
@@ -297,7 +281,5 @@ def _job(runs: tuple[StudyRun, ...]) -> Job:
 
 
 def _has_locks(folder: Path) -> bool:
-    with exclusively(folder):
-        lock = FolderLock(folder / "runs")
-        with lock:
-            return lock.excludes
+    with exclusively(folder) as lock:
+        return lock.excludes

@@ -17,7 +17,7 @@ from ..runs.lock import FolderLock, InUseError
 from ..runs.metrics import Metrics
 from ..runs.training import resume, train, train_seeds
 from ..runs.workers import Send
-from .study import DIVERGED, DONE, INTERRUPTED, RUNNING, StudyRun
+from .study import DIVERGED, DONE, RUNNING, StudyRun
 
 #: Weights of a network up to which seeds are trained side by side: numpy is called as often for all as for one, and beyond, calls are
 #: not what takes the time (docs/studies.md has the measurement).
@@ -59,12 +59,12 @@ def work(runs: tuple[StudyRun, ...], send: Send) -> dict[str, tuple[str, str]]:
                 found[run.name] = RUNNING, str(error)
                 continue
             mine.append(run)
-        todo = [run for run in mine if not _has_ended(run)]
+        todo = [run for run in mine if run.kept()[0] not in (DONE, DIVERGED)]
         for run in todo:
             run.folder.failure.unlink(missing_ok=True)
         if todo:
             _train(todo, send)
-        return found | {run.name: _end_of(run) for run in mine}
+        return found | {run.name: run.kept() for run in mine}
 
 
 def _train(runs: list[StudyRun], send: Send) -> None:
@@ -87,20 +87,6 @@ def _train(runs: list[StudyRun], send: Send) -> None:
 
 def _tell(send: Send, names: tuple[str, ...], in_all: int, epochs: float, record: Metrics) -> None:
     send(Progress(names, epochs, in_all, record))
-
-
-def _has_ended(run: StudyRun) -> bool:
-    return _end_of(run)[0] in (DONE, DIVERGED)
-
-
-def _end_of(run: StudyRun) -> tuple[str, str]:
-    """Status of a run that this process holds."""
-    if not run.is_begun:
-        return INTERRUPTED, ""
-    summary = run.folder.read_summary()
-    if summary.get("diverged"):
-        return DIVERGED, summary["diverged"]
-    return (DONE if summary and not summary.get("interrupted") else INTERRUPTED), ""
 
 
 def note_failure(run: StudyRun, reason: str) -> None:

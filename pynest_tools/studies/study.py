@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ..runs.api import Run, open_run
 from ..runs.disk import told, write_in_one_step
 from ..runs.folder import RunFolder
 from ..runs.lock import is_held
-from ..runs.metrics import Metrics
+from ..runs.metrics import Metrics, tested_set_of
 from ..runs.specification import RunSpecification
 from ..runs.summary import TrainingResult
 from .axes import text_of
@@ -112,11 +113,12 @@ class StudyRun:
         if is_held(self.folder.path):
             return RUNNING, ""
         try:
-            return self._status()
+            return self.kept()
         except UserError as error:
             return FAILED, str(error)
 
-    def _status(self) -> tuple[str, str]:
+    def kept(self) -> tuple[str, str]:
+        """The same by what the folder holds, whoever may be writing it; raises UserError if that is damaged."""
         if not self.is_begun:
             return WAITING, ""
         if self.folder.failure.is_file():
@@ -142,12 +144,16 @@ class Study:
         self.path, self.specification = path, specification
         self.csv, self.parquet = path / "table.csv", path / "table.parquet"
         self.search, self.yardsticks = path / "search.log", path / "baselines.json"
+        self._runs: dict[str, StudyRun] = {}
 
     def run_of(self, cell: Cell, seed: int) -> StudyRun:
         """The run at a point with a seed, whether it has begun or not."""
-        return StudyRun(cell, seed, RunFolder(self.path / "runs" / cell.run_name(seed)))
+        name = cell.run_name(seed)
+        if name not in self._runs:
+            self._runs[name] = StudyRun(cell, seed, RunFolder(self.path / "runs" / name))
+        return self._runs[name]
 
-    @cached_property
+    @property
     def runs(self) -> list[StudyRun]:
         """All runs: first all points with their first seed, then with the next, so that there soon is something of everything."""
         cells = self.specification.cells() if self.specification.search is None else [each.cell for each in self.trials]
@@ -213,9 +219,10 @@ class Study:
         pruned = (
             {each.cell.name for each in self.trials if each.state == "PRUNED"} if self.specification.search else set()
         )
-        rows = [self._row(run) for run in self.runs]
-        for run, row in zip(self.runs, rows, strict=True):
-            if run.cell.name in pruned and row["status"] == INTERRUPTED:
+        runs = self.runs
+        rows = [self._row(run) for run in runs]
+        for run, row in zip(runs, rows, strict=True):
+            if run.cell.name in pruned and row["status"] in (INTERRUPTED, WAITING):
                 row["status"] = PRUNED
         table: DataFrame = pd.DataFrame(rows, columns=self.headings)
         numbers = [*self.specification.reports, "epochs", "wall_s"]
@@ -242,8 +249,6 @@ class Study:
         try:
             import pyarrow  # noqa: F401
         except ImportError:
-            import warnings
-
             warnings.warn(
                 "the table is kept as CSV only; for Parquet: pip install 'nest-pyramidal[parquet]'",
                 Remark,
@@ -311,7 +316,7 @@ def reported(report: ReportSpecification, records: list[Metrics], summary: Mappi
     float or None
         None if it is not known.
     """
-    tested_on = "validation" if any("validation_loss" in record for record in records) else "test"
+    tested_on = tested_set_of(records)
     result = TrainingResult(None, tested_on, records)  # type: ignore[arg-type]  # only its records are asked
     if not records:
         return None

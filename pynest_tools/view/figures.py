@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
+from ..runs.metrics import tested_set_of
+
 # Okabe & Ito (2008): told apart with every kind of colour vision
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"
 INK, GREY, PALE = "#333333", "#707070", "#E8E8E8"
@@ -210,7 +212,7 @@ def comparison_figure(runs: Mapping[str, Records], baselines: Baselines, title: 
 
 def _kind(records: Records) -> tuple[str, str]:
     """What the runs were tested on, and the key of their score."""
-    tested_on = "validation" if any("validation_loss" in record for record in records) else "test"
+    tested_on = tested_set_of(records)
     known = (score for score in SCORES if any(f"{tested_on}_{score}" in record for record in records))
     return tested_on, next(known, "accuracy")
 

@@ -117,11 +117,12 @@ class StudyDisplay:
         self._ahead[name] = self._share_ahead(name, epochs_done)
         self._show()
 
-    def update(self, name: str, epochs: float, record: Metrics) -> None:
-        """Show how many epochs of a run are done, and the record of its last test."""
+    def update(self, name: str, epochs: float, record: Metrics | None) -> None:
+        """Show how many epochs of a run are done, and the record of its last test, if that is known."""
         run = self._runs[name]
-        tested_on, metrics = tested(record)
-        run.text = f"{tested_on} {headline(metrics)}"
+        if record is not None:
+            tested_on, metrics = tested(record)
+            run.text = f"{tested_on} {headline(metrics)}"
         self._each.update(run.bar, completed=epochs, metrics=run.text)
         ahead = self._share_ahead(name, epochs)
         self._gone += max(self._ahead[name] - ahead, 0.0)

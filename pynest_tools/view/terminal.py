@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from ..runs.metrics import Metrics, of_set
+from ..runs.metrics import Metrics, of_set, tested_set_of
 from ..runs.specification import RunSpecification
 from ..runs.summary import TrainingResult
 
@@ -38,7 +38,7 @@ def _score(metrics: Mapping[str, Any]) -> str:
 
 def tested(record: Mapping[str, Any]) -> tuple[str, Metrics]:
     """What the test of a record was on, "validation" or "test", and what it said."""
-    name = "validation" if "validation_loss" in record else "test"
+    name = tested_set_of([record])
     return name, of_set(record, name)
 
 

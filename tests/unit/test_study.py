@@ -17,7 +17,7 @@ from pynest_tools.errors import Remark, UserError
 from pynest_tools.runs import lock
 from pynest_tools.runs.folder import RunFolder
 from pynest_tools.studies import jobs as jobs_module
-from pynest_tools.studies.execution import Silent, default_output, run_study
+from pynest_tools.studies.execution import Observer, default_output, run_study
 from pynest_tools.studies.jobs import together, work
 from pynest_tools.studies.reports import ReportSpecification
 from pynest_tools.studies.study import open_study, reported
@@ -47,7 +47,7 @@ loss = "loss (mV²)"
 """
 
 
-class Observed(Silent):
+class Observed(Observer):
     """Keeps what it is told."""
 
     def __init__(self):
@@ -181,6 +181,31 @@ def test_who_holds_a_run_keeps_it(copy):
     assert found[NAMES[0]] == ("done", "")
     assert found[NAMES[2]][0] == "running"
     assert {name for message in messages for name in message.names} == {NAMES[0]}
+
+
+@pytest.mark.slow
+def test_what_another_part_lets_go_is_taken_up(copy):
+    """It dies while this one does other runs; it had begun both seeds of a point."""
+    for name in NAMES:
+        shutil.rmtree(copy / "runs" / name)
+    held = []
+    for name in (NAMES[0], NAMES[2]):
+        (copy / "runs" / name).mkdir(parents=True)
+        held.append(os.open(copy / "runs" / name / ".lock", os.O_RDWR | os.O_CREAT))
+        fcntl.fcntl(held[-1], fcntl.F_OFD_SETLK, lock._whole_file(fcntl.F_WRLCK))
+
+    class Killing(Observed):
+        """The other part dies when the first run of this one has ended."""
+
+        def ended(self, run, status, reason):
+            while held:
+                os.close(held.pop())
+            super().ended(run, status, reason)
+
+    observed = Killing()
+    run_study(copy, jobs=1, observer=observed)
+    assert list(observed.done) == [NAMES[1], NAMES[3], NAMES[0], NAMES[2]]
+    assert set(observed.done.values()) == {"done"}
 
 
 @pytest.mark.slow
