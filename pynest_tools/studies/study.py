@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -144,19 +144,21 @@ class Study:
         self.path, self.specification = path, specification
         self.csv, self.parquet = path / "table.csv", path / "table.parquet"
         self.search, self.yardsticks = path / "search.log", path / "baselines.json"
-        self._runs: dict[str, StudyRun] = {}
 
     def run_of(self, cell: Cell, seed: int) -> StudyRun:
         """The run at a point with a seed, whether it has begun or not."""
-        name = cell.run_name(seed)
-        if name not in self._runs:
-            self._runs[name] = StudyRun(cell, seed, RunFolder(self.path / "runs" / name))
-        return self._runs[name]
+        return StudyRun(cell, seed, RunFolder(self.path / "runs" / cell.run_name(seed)))
 
     @property
     def runs(self) -> list[StudyRun]:
         """All runs: first all points with their first seed, then with the next, so that there soon is something of everything."""
-        cells = self.specification.cells() if self.specification.search is None else [each.cell for each in self.trials]
+        return self._of_grid if self.specification.search is None else self._runs([each.cell for each in self.trials])
+
+    @cached_property
+    def _of_grid(self) -> list[StudyRun]:
+        return self._runs(self.specification.cells())
+
+    def _runs(self, cells: Sequence[Cell]) -> list[StudyRun]:
         places = [(i, cell, seed) for cell in cells for i, seed in enumerate(cell.seeds)]
         return [self.run_of(cell, seed) for _, cell, seed in sorted(places, key=lambda place: place[0])]
 
