@@ -93,9 +93,9 @@ def circuit_gains(circuit: Microcircuit) -> list[float]:
 
         c_k = lambda_N / alpha_k * prod_{j > k} kappa (1 - lambda) s_{j-1} / alpha_j
 
-    where s is what aligned weights begin with, else 1, alpha_k = v^ / v_b, kappa = g_a / (g_L + g_b + g_a), and lambda_N = g_target / (g_L + g_b + g_target) and
-    lambda = g_nudge / (g_L + g_b + g_nudge) are the teacher's share of an output cell and the partner's share of an interneuron
-    (docs/theory, "The gradient").
+    where s is what aligned weights begin with, else 1, alpha_k = v^ / v_b, kappa = g_a / (g_L + g_b + g_a), and
+    lambda_N = g_target / (g_L + g_b + g_target) and lambda = g_nudge / (g_L + g_b + g_nudge) are the teacher's
+    share of an output cell and the partner's share of an interneuron (docs/theory, "The gradient").
 
     Parameters
     ----------

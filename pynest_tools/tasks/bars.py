@@ -81,8 +81,8 @@ class Bars(Settings):
     def deep_run(hidden: Sequence[int]) -> dict[str, Any]:
         """Entries of a `RunSpecification` that suit this task with several hidden layers, with spikes as well.
 
-        A transfer function that is not too sharp, apical dendrites that average over the spikes of 5 ms, and feedback of 0.7 times what
-        "balanced" would set: a larger one carries too much of the spikes' noise.
+        A transfer function that is not too sharp, apical dendrites that average over 5 ms, and feedback of 0.7 times what
+        "balanced" would set: a larger one carries too much of the noise of spikes.
         """
         network = deep_network(hidden, first=0.1, others=0.024, beta=4.0)
         down = [7.9 / n**0.5 for n in hidden[:-1]] + [5.6 / hidden[-1] ** 0.5]

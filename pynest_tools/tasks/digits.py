@@ -95,7 +95,10 @@ class Digits(DatasetTask):
             "backend": "steady",
             "network": {
                 **network,
-                "neuron": {**network["neuron"], "g_nudge": 0.03},  # weak, or the loops of many layers weaken the teacher
+                "neuron": {
+                    **network["neuron"],
+                    "g_nudge": 0.03,
+                },  # weak, or the loops of many layers weaken the teacher
                 "trial": {
                     "t_pres": 50.0,
                     "t_learn_on": 10.0,

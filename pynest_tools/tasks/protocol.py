@@ -77,7 +77,7 @@ def tested_set(task: Task) -> tuple[str, Samples]:
 
 
 def default_run_of(task: Task, hidden: Sequence[int] = ()) -> dict[str, Any]:
-    """Entries of a run that suit the task, and the hidden layers that the user asks for if these are several; none unless it has some."""
+    """Entries of a run that suit the task, and hidden layers of so many cells if they are several; none unless it has some."""
     entries = dict(task.default_run()) if hasattr(task, "default_run") else {}
     return merged(entries, task.deep_run(hidden)) if len(hidden) > 1 and hasattr(task, "deep_run") else entries
 

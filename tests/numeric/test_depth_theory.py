@@ -9,7 +9,7 @@ from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.steady import SteadyMicrocircuit
 from pynest_tools.networks.transfer import transfer
 from pynest_tools.networks.weights import initial_weights
-from pynest_tools.runs.specification import SpecificationError, RunSpecification
+from pynest_tools.runs.specification import RunSpecification, SpecificationError
 
 DEPTHS = [1, 2, 3, 4, 5]
 
@@ -22,7 +22,11 @@ def balanced(sizes, beta=2.0, eta=1e-3, **neuron):
             "neuron": {"beta": beta, "gamma": 1.0 / beta, **neuron},
             "weights": {"up": "balanced", "down": "balanced", "aligned": True},
             "plasticity": {"eta_up": eta, "eta_ip": 0.0, "eta_pi": 0.0, "Wmin": -20.0, "Wmax": 20.0},
-            "trial": {"t_pres": 1.0, "t_learn_on": 0.0, "t_readout_on": 0.0},  # the change is eta times error times rate
+            "trial": {
+                "t_pres": 1.0,
+                "t_learn_on": 0.0,
+                "t_readout_on": 0.0,
+            },  # the change is eta times error times rate
         }
     )
 
@@ -42,7 +46,9 @@ def test_balanced_rates_keep_their_size(slope):
     squares = []
     for seed in range(20):
         v = predictions(circuit, initial_weights(circuit, np.random.default_rng(seed)).up, stimuli)
-        squares.append([np.mean(transfer(layer, circuit.neuron) ** 2) for layer in v[:-1]] + [np.mean((slope * v[-1]) ** 2)])
+        squares.append(
+            [np.mean(transfer(layer, circuit.neuron) ** 2) for layer in v[:-1]] + [np.mean((slope * v[-1]) ** 2)]
+        )
     # the mean square of a layer of n rectified cells scatters by sqrt(5 / n) = 16 % about that of the layer before (its fourth moment
     # is 6 times its squared second); six layers and 20 seeds leave 16 % sqrt(6 / 20) = 9 %, of which three are allowed
     np.testing.assert_allclose(np.mean(squares, axis=0), np.mean(stimuli**2), rtol=0.27)
@@ -78,7 +84,9 @@ def distance_from_gradient(n_hidden, g_target):
     network.run(stimuli, targets, learn=True)
     angles, lengths = [], []
     steepest = descent(circuit, weights.up, stimuli, targets)
-    for after, before, slope, gain in zip(network.get_weights().up, weights.up, steepest, circuit_gains(circuit), strict=True):
+    for after, before, slope, gain in zip(
+        network.get_weights().up, weights.up, steepest, circuit_gains(circuit), strict=True
+    ):
         change, wanted = (after - before) / 1e-3, gain * slope
         cosine = np.sum(change * wanted) / np.linalg.norm(change) / np.linalg.norm(wanted)
         angles.append(np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0))))

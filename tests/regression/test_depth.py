@@ -26,7 +26,9 @@ def test_digits_are_learned_with_three_hidden_layers():
     changes = {"network": {"hidden": [60] * 3}, "training": {"epochs": 10, "test_interval": 10}}
     results = train_seeds(RunSpecification.for_task("digits", changes), SEEDS[:3])
     for result in results:
-        assert result.test["accuracy"] > result.baselines["linear classifier"]["test"] - 0.01  # its standard error: 1.1 %
+        assert (
+            result.test["accuracy"] > result.baselines["linear classifier"]["test"] - 0.01
+        )  # its standard error: 1.1 %
 
 
 @pytest.mark.slow

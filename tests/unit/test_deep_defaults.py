@@ -20,7 +20,9 @@ def test_one_hidden_layer_has_the_defaults_of_before(task):
             if table != "sizes":
                 found = getattr(run.network, table).model_dump(mode="json")
                 for key, value in entries.items():
-                    assert found[key] == (value if isinstance(found[key], list) is isinstance(value, list) else [value]), key
+                    assert found[key] == (
+                        value if isinstance(found[key], list) is isinstance(value, list) else [value]
+                    ), key
         assert run.network.weights.aligned is False
         assert run.training.schedule.up.kind == "constant"
         assert run.training.epochs == given["training"]["epochs"]
@@ -62,8 +64,8 @@ def test_a_deep_run_is_kept_as_it_is(tmp_path):
     file = tmp_path / "config.toml"
     file.write_text(run.to_toml(), encoding="utf-8")
     assert RunSpecification.from_toml(file) == run
-    one_layer = run.changed({"network": {"neuron": {"psi": 20.0}}})
-    assert one_layer.network.weights == run.network.weights
+    other = run.changed({"network": {"neuron": {"psi": 20.0}}})
+    assert other.network.weights == run.network.weights
 
 
 @pytest.mark.parametrize("hidden", [[], [0, 3], ["a", 3], [3.5, 2], "x"])
@@ -73,8 +75,9 @@ def test_impossible_layers_are_told_as_before(hidden):
 
 
 def test_a_task_without_deep_run_has_its_default_run_at_any_depth():
-    one, several = (of("yin_yang", {"hidden": hidden, "plasticity": {"eta_up": 0.1}, "weights": {"up": 1.0},
-                                    }, training={"schedule": {"up": {"warmup": 0.0}}}) for hidden in ([20], [20, 20]))  # fmt: skip
+    network = {"plasticity": {"eta_up": 0.1}, "weights": {"up": 1.0}}
+    training = {"schedule": {"up": {"warmup": 0.0}}}
+    one, several = (of("yin_yang", {**network, "hidden": hidden}, training=training) for hidden in ([20], [20, 20]))
     assert several.network.neuron == one.network.neuron
     assert several.network.weights == one.network.weights
 
@@ -96,5 +99,5 @@ def test_balanced_bounds_by_hand():
 
 
 def test_a_word_that_is_none_is_told():
-    with pytest.raises(SpecificationError, match='must be a number or "balanced", got \'balance\''):
+    with pytest.raises(SpecificationError, match="must be a number or \"balanced\", got 'balance'"):
         of("bars", {"weights": {"up": "balance"}})
