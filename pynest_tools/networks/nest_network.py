@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,12 +16,32 @@ from ..kernel.module import import_nest, install
 from ..kernel.parallel import n_processes, sum_over_processes
 from .backend import MAX_POTENTIAL, DivergenceError, FloatArray, TrialResult, Weights, cell_name
 from .layout import Layout
-from .microcircuit import Microcircuit
+from .microcircuit import Microcircuit, NeuronParameters
 
 SOMA, BASAL, APICAL, NUDGE = 1, 2, 3, 4  # receptor types of the pyramidal cells
 MEANS = ("readout_V_soma", "readout_V_basal", "readout_V_apical")
 #: What a cell says when it diverges: its number, its potential (mV), the trial.
 DIVERGENCE = re.compile(r"the prospective potential of \w+ (\d+) became (\S+) mV in trial (\d+)")
+
+
+def cell_parameters(neuron: NeuronParameters, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Parameters of a cell as its model has them."""
+    names = (
+        "C_m",
+        "g_L",
+        "g_basal",
+        "g_apical",
+        "g_nudge",
+        "tau_basal",
+        "tau_apical",
+        "gamma",
+        "beta",
+        "theta",
+        "psi",
+        "t_ref",
+    )
+    found = {name: getattr(neuron, name) for name in (*names, "latent_equilibrium") if name not in without}
+    return found
 
 
 class NestMicrocircuit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from .backend import Weights
 from .microcircuit import Microcircuit
-from .nest_network import NestMicrocircuit
+from .nest_network import NestMicrocircuit, cell_parameters
 
 
 class RateMicrocircuit(NestMicrocircuit):
@@ -29,5 +29,5 @@ class RateMicrocircuit(NestMicrocircuit):
     psi = eta_basal = eta_apical = 1.0
 
     def __init__(self, circuit: Microcircuit, weights: Weights, seed: int = 1) -> None:
-        self.cell_parameters = circuit.neuron.model_dump(exclude={"psi", "t_ref", "g_target"})
+        self.cell_parameters = cell_parameters(circuit.neuron, without=("psi", "t_ref"))
         super().__init__(circuit, weights, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from .backend import Weights
 from .microcircuit import Microcircuit
-from .nest_network import NestMicrocircuit
+from .nest_network import NestMicrocircuit, cell_parameters
 
 
 class SpikingMicrocircuit(NestMicrocircuit):
@@ -27,7 +27,7 @@ class SpikingMicrocircuit(NestMicrocircuit):
     def __init__(self, circuit: Microcircuit, weights: Weights, seed: int) -> None:
         kind = "population" if circuit.transmission == "population" else "neuron"
         self.cell_model, self.input_model = f"pyramidal_{kind}", f"stimulus_{kind}"
-        self.cell_parameters = circuit.neuron.model_dump(exclude={"g_target"})
+        self.cell_parameters = cell_parameters(circuit.neuron)
         self.psi, tau_s = circuit.neuron.psi, circuit.plasticity.tau_s
         # error, trace and weight carry a factor of psi, psi tau_s and 1/psi; the apical error -v_a carries none
         self.eta_basal, self.eta_apical = 1.0 / (self.psi**3 * tau_s), 1.0 / (self.psi**2 * tau_s)

@@ -250,7 +250,7 @@ class Run:
     def weights(self, *, best: bool = False) -> Weights:
         """Weights of the last test, or of the best one (normalised, mV ms)."""
         place = self.folder.best if best else self.folder.checkpoint
-        return load_checkpoint(place, self.trained.network.sizes).weights
+        return load_checkpoint(place, self.trained.network).weights
 
     def network(self, *, best: bool = False, seed: int = 0) -> Network:
         """The trained network; each seed gives spikes of its own."""

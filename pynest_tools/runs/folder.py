@@ -108,7 +108,7 @@ class RunFolder:
             )
 
     def _begin(self, spec: RunSpecification, *, overwrite: bool) -> None:
-        require_memory_for(spec.network.sizes)
+        require_memory_for(spec.network)
         try:
             if not overwrite:
                 self.refuse_former()

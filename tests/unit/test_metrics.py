@@ -40,7 +40,7 @@ def test_scores_without_targets():
 def test_distance_from_the_self_predicting_weights():
     """Only pi and ip have one; each layer its own."""
     circuit = Microcircuit.model_validate({"sizes": (2, 3, 4, 1), "plasticity": {"eta_up": 0.1}})
-    weights = self_predicting_weights(initial_weights(circuit, np.random.default_rng(1)), circuit.neuron)
+    weights = self_predicting_weights(initial_weights(circuit, np.random.default_rng(1)), circuit)
     assert distance(circuit, weights) == {"pi_1": 0.0, "pi_2": 0.0, "ip_1": 0.0, "ip_2": 0.0}
     weights.pi[1][0] += 0.5  # one of the 4 x 1
     weights.ip[0][:, 1] -= 0.3  # a third of the 4 x 3
