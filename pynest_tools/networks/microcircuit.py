@@ -336,9 +336,14 @@ class Microcircuit(Settings):
                 'weights.self_predicting needs the same synapses in ip and up, and in pi and down: set connectivity.ip = "up" and '
                 'connectivity.pi = "down", or self_predicting to false'
             )
-        if self.dale and there.dropconnect < 1.0:
+        if there.dropconnect < 1.0 and (self.dale or there.release < 1.0):
+            other = "dale = true" if self.dale else f"connectivity.release = {there.release}"
             raise ValueError(
-                "connectivity.dropconnect is not for circuits with dale = true: set one of them back; connectivity.release is"
+                f"connectivity.dropconnect and {other} both decide on what a synapse transmits, and are not combined: leave one out"
+            )
+        if there.release < 1.0 and self.plasticity.down == "alignment":
+            raise ValueError(
+                'with plasticity.down = "alignment" every spike counts: connectivity.release must be 1, or down another rule'
             )
         return self
 

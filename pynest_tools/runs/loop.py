@@ -122,7 +122,7 @@ class Loop:
         self.members = []
         for start in starts:
             spec = start.spec
-            weights = start.weights or spec.initial_weights()
+            weights = start.weights or (start.folder.initial_weights(spec) if start.folder else spec.initial_weights())
             stream = Stream(spec.task, training, spec.order(), by_epoch=training.schedule.changes)
             own = spec.task.epoch(np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(3,))))
             subset = own.take(slice(max(len(samples), TRAINING_SAMPLES_TESTED)))
