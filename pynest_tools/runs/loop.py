@@ -23,7 +23,7 @@ from ..tasks import Samples, Task
 from ..tasks.protocol import baselines_of, tested_set
 from .checkpoint import Checkpoint, load_checkpoint, remove_others, save_checkpoint
 from .folder import RunFolder
-from .metrics import Metrics, Rates, distance, known_errors, of_set, prefixed, scores, share_at_bound
+from .metrics import Metrics, Rates, distance, feedback_angle, known_errors, of_set, prefixed, scores, share_at_bound
 from .specification import RunSpecification
 from .stream import Stream
 from .summary import TrainingResult, summarise
@@ -308,7 +308,7 @@ class Loop:
                     **learned,
                     **rates,
                     "at_bound": share_at_bound(self.spec.network, own),
-                    **({} if self.spec.backend == "backprop" else {"distance": distance(self.spec.network, own)}),
+                    **({} if self.spec.backend == "backprop" else _of_weights(self.spec.network, own)),
                     "wall_s": round(time.perf_counter() - member.start, 3),
                 }
             )
@@ -362,6 +362,11 @@ class Loop:
         records = self.members[0].result.records
         if self.on_progress is not None and records:
             self.on_progress(self._stream.progress, records[-1])
+
+
+def _of_weights(circuit: Microcircuit, weights: Weights) -> Metrics:
+    """What a record says of the weights of interneurons and feedback."""
+    return {"distance": distance(circuit, weights), "angle": feedback_angle(circuit, weights)}
 
 
 def _rates_told(circuit: Microcircuit) -> Metrics:

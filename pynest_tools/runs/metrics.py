@@ -11,7 +11,7 @@ import numpy as np
 from ..networks.backend import FloatArray, Weights
 from ..networks.microcircuit import Microcircuit
 from ..networks.transfer import response_of, transfer
-from ..networks.weights import self_predicting_weights, weight_limits
+from ..networks.weights import forward_weights, self_predicting_weights, weight_limits
 from ..tasks import Samples, Task
 from ..tasks.protocol import decode, kind_of, target_names_of
 
@@ -165,3 +165,20 @@ def distance(circuit: Microcircuit, weights: Weights) -> dict[str, float]:
         for name, layers in pairs.items()
         for k, (matrix, wanted) in enumerate(layers, start=1)
     }
+
+
+def feedback_angle(circuit: Microcircuit, weights: Weights) -> dict[str, float]:
+    """Angle between `down` and the transpose of `up` of the next layer, as vectors, by name (down_1, ...) (degrees).
+
+    Missing synapses count as 0 on both sides; what is 0 altogether has no angle, and is left out.
+    """
+    found = {}
+    for k, down in enumerate(weights.down, start=1):
+        forward = forward_weights(weights.up[k], circuit, k).T
+        there = ~np.isnan(down)
+        feedback, wanted = np.where(there, down, 0.0), np.where(there, forward, 0.0)
+        lengths = float(np.linalg.norm(feedback) * np.linalg.norm(wanted))
+        if lengths > 0.0:
+            cosine = min(1.0, max(-1.0, float(np.sum(feedback * wanted)) / lengths))
+            found[f"down_{k}"] = float(np.degrees(np.arccos(cosine)))
+    return found

@@ -6,9 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from pynest_tools.networks.backend import Weights
 from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.weights import initial_weights, self_predicting_weights
-from pynest_tools.runs.metrics import FASTEST, Rates, distance, scores, share_at_bound, too_fast
+from pynest_tools.runs.metrics import FASTEST, Rates, distance, feedback_angle, scores, share_at_bound, too_fast
 from pynest_tools.tasks import Bars, Samples, SelfPrediction
 
 
@@ -75,3 +76,18 @@ def test_share_of_weights_at_their_bounds():
     weights.up[0][0] = circuit.plasticity.Wmax
     weights.up[0][1, 0] = circuit.plasticity.Wmin
     assert share_at_bound(circuit, weights) == {"up_1": 0.5, "ip_1": 0.0}
+
+
+def test_the_angle_of_feedback_is_that_of_matrices():
+    circuit = Microcircuit(sizes=[2, 2, 2], plasticity={"eta_up": 0.01})
+    up = [np.eye(2), np.array([[3.0, 0.0], [0.0, 4.0]])]
+    rest = {"ip": [np.zeros((2, 2))], "pi": [np.zeros((2, 2))]}
+
+    def angle(down):
+        return feedback_angle(circuit, Weights(up=up, down=[np.array(down)], **rest))["down_1"]
+
+    assert angle([[6.0, 0.0], [0.0, 8.0]]) == pytest.approx(0.0, abs=1e-6)  # arccos loses half of the digits near 1
+    assert angle([[0.0, 1.0], [1.0, 0.0]]) == pytest.approx(90.0)
+    assert angle([[-3.0, 0.0], [0.0, -4.0]]) == pytest.approx(180.0)
+    assert angle([[5.0, 0.0], [0.0, np.nan]]) == pytest.approx(0.0, abs=1e-6)
+    assert feedback_angle(circuit, Weights(up=up, down=[np.zeros((2, 2))], **rest)) == {}
