@@ -186,8 +186,14 @@ DendriticErrorArchivingNode::set_status( const Dictionary& d )
   {
     throw BadProperty( String::compose( "%1: frozen can be set only before Prepare and after Cleanup", get_name() ) );
   }
+  const TrialClock earlier_clock = clock_;
   const bool readout_begins_anew = clock_.set_status( d, get_name() ) or d.known( "trial_start" );
   set_clock_( present_time() );
+  if ( present_time() > clock_set_at_ )
+  {
+    earlier_clock_ = earlier_clock;
+    clock_set_at_ = present_time();
+  }
   stimulus_values_ = std::move( stimulus_values );
   output_gain_values_ = std::move( output_gain_values );
   noise_values_ = std::move( noise_values );
@@ -264,6 +270,33 @@ DendriticErrorArchivingNode::register_rate_synapse( const size_t port, const std
 }
 
 void
+DendriticErrorArchivingNode::register_alignment_synapse( const size_t port,
+  const double tau_innovation,
+  const std::string& synapse )
+{
+  const std::vector< Port >& ports = inputs().ports;
+  const bool is_dendrite = port < ports.size() and ports[ port ].has_error;
+  if ( not has_innovation() or not is_dendrite )
+  {
+    throw IllegalConnection( String::compose( has_innovation()
+        ? "%1 needs a dendrite: connect it to receptor_type 'basal' or 'apical' of %2"
+        : "%1 needs a target that knows what it sends beyond its expected rate; %2 does not",
+      synapse,
+      get_name() ) );
+  }
+  if ( innovations_.wanted() and innovations_.tau() != tau_innovation )
+  {
+    throw IllegalConnection(
+      String::compose( "%1: all alignment synapses onto one cell must have the same tau_innovation; there are synapses "
+                       "with %2 ms, got %3 ms",
+        synapse,
+        innovations_.tau(),
+        tau_innovation ) );
+  }
+  innovations_.add_reader( tau_innovation );
+}
+
+void
 DendriticErrorArchivingNode::require_error_( const size_t port, const std::string& synapse ) const
 {
   const std::vector< Port >& ports = inputs().ports;
@@ -332,6 +365,7 @@ DendriticErrorArchivingNode::prepare_run()
   notice_lost_signals_( now );
   steps_per_tic_ = 1.0 / static_cast< double >( Time::get_tics_per_step() );
   nudge_.make_room( event_reach() );
+  innovations_.make_room( event_reach(), Time::get_resolution().get_ms() );
   for_each_compartment_(
     [ & ]( Compartment& c )
     {
@@ -389,6 +423,7 @@ DendriticErrorArchivingNode::notice_time_set_back_( const long now )
   for_each_compartment_( []( Compartment& c ) { c.archive = ErrorArchive(); } );
   last_reset_ = lost_until_ = now;
   waiting_.clear();
+  innovations_.begin_anew();
   forget_readout_();
   clear_inputs();
 }
@@ -429,6 +464,7 @@ DendriticErrorArchivingNode::begin_trial_from_rest_()
   last_reset_ = now_;
   next_reset_ = clock_.next_reset();
   clear_inputs();
+  innovations_.reset();
   for_each_compartment_(
     [ & ]( Compartment& c )
     {

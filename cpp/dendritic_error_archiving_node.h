@@ -22,6 +22,7 @@
 #include "error_archive.h"
 #include "error_history.h"
 #include "recent_errors.h"
+#include "recent_innovations.h"
 #include "signal_buffer.h"
 #include "trial_clock.h"
 
@@ -111,6 +112,21 @@ public:
   //! Have the latest errors of the compartment at this port kept for a plastic synapse that transmits a rate.
   void register_rate_synapse( size_t port, const std::string& synapse );
 
+  /**
+   * Have the innovation filtered for an alignment synapse onto the compartment at this port.
+   *
+   * Throws IllegalConnection if the cell has no innovation, if the compartment is no dendrite, or if synapses with another time constant
+   * (ms) read it.
+   */
+  void register_alignment_synapse( size_t port, double tau_innovation, const std::string& synapse );
+
+  //! An alignment synapse is gone.
+  void
+  unregister_alignment_synapse()
+  {
+    innovations_.remove_reader();
+  }
+
   ErrorArchive&
   archive( const size_t port )
   {
@@ -127,6 +143,12 @@ public:
   recent_errors( const size_t port )
   {
     return compartment_( port ).recent;
+  }
+
+  const RecentInnovations&
+  recent_innovations() const
+  {
+    return innovations_;
   }
 
   //! Time of a stamp in steps; much faster than NEST's integer division, and as exact: a step has few tics.
@@ -148,6 +170,13 @@ public:
   is_on_this_side_of_reset( const long n ) const
   {
     return last_reset_ < n and n <= next_reset_;
+  }
+
+  //! Onset of the trial to which what was sent at time n (steps) belongs, if the cell learns in it; else -1 (steps).
+  long
+  learning_trial( const long n ) const
+  {
+    return ( n > clock_set_at_ ? clock_ : earlier_clock_ ).learning_trial( n - 1 );
   }
 
   //! Add spikes with this sum of weights to what the compartment at the port gets in the step that begins at time now.
@@ -184,6 +213,13 @@ public:
 protected:
   //! What the model has declared.
   virtual const Inputs& inputs() const = 0;
+
+  //! Whether the model knows what it sends beyond its expected rate.
+  virtual bool
+  has_innovation() const
+  {
+    return false;
+  }
 
   //! Refuse a connection to a receptor that does not take such a signal; names those that there are.
   [[noreturn]] void refuse_receptor( size_t receptor_type, const std::string& signal ) const;
@@ -301,6 +337,21 @@ protected:
     {
       c.recent.archive( now_ + 1, gated, last_reset_ );
     }
+  }
+
+  //! Whether somebody reads the innovation.
+  bool
+  wants_innovation() const
+  {
+    return innovations_.wanted();
+  }
+
+  //! Filter and keep what was sent in this step beyond the expected rate, and that rate (1/ms); asleep, nothing is sent or expected.
+  void
+  archive_innovation( const double innovation, const double rate )
+  {
+    const bool learns = clock_.basal_learns( now_ ) and not is_asleep_;
+    innovations_.archive( now_ + 1, is_asleep_ ? 0.0 : innovation, rate, learns, last_reset_ );
   }
 
   //! Average the potentials (mV) over the read-out window.
@@ -451,6 +502,9 @@ private:
   std::vector< double > output_gain_values_;        //!< one for each trial
   std::vector< double > noise_values_;              //!< one for each trial (sqrt(1/ms))
   std::vector< Compartment > further_;              //!< compartments of the other ports
+  RecentInnovations innovations_;                   //!< for alignment synapses
+  TrialClock earlier_clock_;  //!< of the time before the clock was set, from which events may still come
+  long clock_set_at_ = 0;     //!< that time (steps)
 };
 
 }  // namespace nest

@@ -8,8 +8,10 @@
 
 #include "nest_impl.h"
 
+#include "alignment_synapse.h"
 #include "dendritic_error_rate_synapse.h"
 #include "dendritic_error_synapse.h"
+#include "releasing_dendritic_error_synapse.h"
 #include "target_buffers.h"
 
 void
@@ -20,4 +22,9 @@ register_models()
   nest::register_connection_model< nest::dendritic_error_synapse >( "dendritic_error_synapse" );
   nest::register_connection_model< nest::dendritic_error_psp_synapse >( "dendritic_error_psp_synapse" );
   nest::register_connection_model< nest::dendritic_error_rate_synapse >( "dendritic_error_rate_synapse" );
+  nest::register_connection_model< nest::alignment_synapse >( "alignment_synapse" );
+  nest::register_connection_model< nest::alignment_rate_synapse >( "alignment_rate_synapse" );
+  nest::register_connection_model< nest::releasing_dendritic_error_synapse >( "releasing_dendritic_error_synapse" );
+  nest::register_connection_model< nest::releasing_dendritic_error_rate_synapse >(
+    "releasing_dendritic_error_rate_synapse" );
 }

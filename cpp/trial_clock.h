@@ -83,6 +83,21 @@ public:
     return now - onset_;
   }
 
+  //! Onset of the trial in which a past step lies that began at time t, if anything is learned in it; else -1 (steps).
+  long
+  learning_trial( const long t ) const
+  {
+    if ( not learning_ or t < start_ )
+    {
+      return -1;
+    }
+    if ( trial_ >= 0 and t >= onset_ )
+    {
+      return onset_;
+    }
+    return period_ == 0 ? start_ : start_ + ( t - start_ ) / period_ * period_;
+  }
+
   bool
   stimulates( const long now ) const
   {
