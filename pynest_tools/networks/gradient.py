@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -83,18 +82,18 @@ def descent(
 def circuit_gains(circuit: Microcircuit) -> list[float]:
     """Factors c_k between the circuit's weight change and the gradient, in the limit of weak nudging.
 
-    With self-predicting weights and W_down = W_up^T the circuit changes W_up into layer k by eta_k c_k (-dL/dW) per ms:
+    With self-predicting weights and W_down = s W_up^T the circuit changes W_up into layer k by eta_k c_k (-dL/dW) per ms:
 
-        c_k = lambda_N / alpha_k * prod_{j > k} kappa (1 - lambda) / alpha_j
+        c_k = lambda_N / alpha_k * prod_{j > k} kappa (1 - lambda) s_{j-1} / alpha_j
 
-    where alpha_k = v^ / v_b, kappa = g_a / (g_L + g_b + g_a), and lambda_N = g_target / (g_L + g_b + g_target) and
-    lambda = g_nudge / (g_L + g_b + g_nudge) are the teacher's share of an output cell and the partner's share of an interneuron
-    (docs/theory, "The gradient").
+    where s is what aligned weights begin with, else 1, alpha_k = v^ / v_b, kappa = g_a / (g_L + g_b + g_a), and
+    lambda_N = g_target / (g_L + g_b + g_target) and lambda = g_nudge / (g_L + g_b + g_nudge) are the teacher's
+    share of an output cell and the partner's share of an interneuron (docs/theory, "The gradient").
 
     Parameters
     ----------
     circuit : Microcircuit
-        Conductances (nS).
+        Conductances (nS), and bounds of the initial weights (mV ms).
 
     Returns
     -------
@@ -104,7 +103,11 @@ def circuit_gains(circuit: Microcircuit) -> list[float]:
     neuron = circuit.neuron
     alpha = circuit.prediction_factors
     passed_on = neuron.g_apical / (neuron.g_L + neuron.g_basal + neuron.g_apical) * (1.0 - neuron.partner_share)
+    bounds = circuit.weight_bounds
+    scales = [1.0] * circuit.n_hidden
+    if circuit.weights.aligned:
+        scales = [down / up for down, up in zip(bounds["down"], bounds["up"][1:], strict=True)]
     gains = [neuron.target_share]  # times alpha_k, from the output down
-    for _, above in pairwise(range(len(alpha))):
-        gains.append(gains[-1] * passed_on / alpha[len(alpha) - above])
+    for scale, above in zip(reversed(scales), reversed(alpha[1:]), strict=True):
+        gains.append(gains[-1] * passed_on * scale / above)
     return [gain / a for gain, a in zip(reversed(gains), alpha, strict=True)]

@@ -227,9 +227,13 @@ class PlasticityParameters(Settings):
 class InitialWeights(Settings):
     """Initial weights, drawn uniformly between plus and minus a bound (normalised)."""
 
-    up: PerLayer = Field(default=(1.0,), description="bound of up, one per layer or one for all, mV ms (thesis)")
-    down: PerLayer = Field(
-        default=(1.0,), description="bound of down, one per hidden layer or one for all, mV ms (thesis)"
+    up: Annotated[tuple[float, ...] | Literal["balanced"], _or_word("balanced", PerLayer)] = Field(
+        default=(1.0,),
+        description='bound of up, one per layer or one for all, mV ms (thesis); "balanced": rates keep their size',
+    )
+    down: Annotated[tuple[float, ...] | Literal["balanced"], _or_word("balanced", PerLayer)] = Field(
+        default=(1.0,),
+        description='bound of down, one per hidden layer or one for all, mV ms (thesis); "balanced": errors keep their size',
     )
     ip: PerLayer = Field(
         default=(1.0,), description="bound of ip unless self-predicting, one per hidden layer or one for all, mV ms"

@@ -149,9 +149,9 @@ def test_learning_windows_and_resets(nest, reset, delay, windows):
     nest.Simulate(1001 * H)
     observed = pair.connection().weight
     phase = (np.arange(1001) - 1) % PERIOD  # of the beginning of a step
-    learns = (20 <= phase) & (phase < 60)
+    learns = (phase >= 20) & (phase < 60)
     if windows == "both":
-        learns |= (70 <= phase) & (phase < 82)
+        learns |= (phase >= 70) & (phase < 82)
     resets = set(range(PERIOD, 1001, PERIOD)) if reset else ()
     expected = pair.expected(resets=resets, learns=learns)[-1]
     assert observed == pytest.approx(expected, rel=1e-12)

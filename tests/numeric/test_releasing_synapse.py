@@ -35,7 +35,7 @@ def arrived(nest, sources, n_steps, *, model=MODEL, cell=None, spec=None, **para
 
 
 def constant_counts(nest, n, count, n_steps):
-    """n presynaptic cells that have this number of spikes in every step from the second one on."""
+    """N presynaptic cells that have this number of spikes in every step from the second one on."""
     steps = np.arange(2, n_steps + 1)
     return parrots(nest, [(steps, np.full(steps.size, count))] * n)
 
@@ -336,7 +336,7 @@ def rates_onto_a_cell(nest, n_steps, *, delay, p, per_trial, period=1, tau_s=0.0
 @pytest.mark.parametrize("delay", [1, 4])
 @pytest.mark.parametrize("per_trial", [False, True], ids=["mean", "per trial"])
 def test_rates(nest, per_trial, delay, tau_s, tau_Delta):
-    """p times the rate, or the rate over p or nothing for all of a trial; the weight is the sum for what was released."""
+    """P times the rate, or the rate over p or nothing for all of a trial; the weight is the sum for what was released."""
     n, p, period = 240, 0.4, 12
     rates, errors, potential = rates_onto_a_cell(
         nest, n, delay=delay, p=p, per_trial=per_trial, period=period, tau_s=tau_s, tau_Delta=tau_Delta
