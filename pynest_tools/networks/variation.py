@@ -3,10 +3,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 
 from .backend import FloatArray
 from .microcircuit import Microcircuit
+
+
+class Sample(NamedTuple):
+    """What was drawn for samples that are presented side by side; None if nothing was.
+
+    Attributes
+    ----------
+    gain, noise : ndarray, shape (n, n_cells), or None
+        See `Variation.draw`.
+    masks : list of ndarray, shape (n, cells of the level, sources), or None
+        See `Variation.masks`.
+    """
+
+    gain: FloatArray | None = None
+    noise: FloatArray | None = None
+    masks: list[FloatArray] | None = None
+
+    def reversed(self) -> Sample:
+        """The same with the noise of the second half of the time for learning, which has the other sign.
+
+        So it has no mean over a sample, in which it would meet the mean rates of other cells.
+        """
+        return self if self.noise is None else self._replace(noise=-self.noise)
+
+
+#: Nothing is drawn, as in tests.
+UNVARIED = Sample()
 
 
 class Variation:
@@ -60,12 +90,12 @@ class Variation:
         return gain, noise
 
     def masks(self, n: int) -> list[FloatArray] | None:
-        """What the synapses of `up` into every layer transmit in the next n samples, as a multiple of their weight.
+        """What synapses onto basal dendrites transmit in the next n samples, as a multiple of their weight.
 
         Returns
         -------
-        list of ndarray, shape (n, post, pre), or None
-            1 / dropconnect or 0, also for `ip` of the hidden layer below. None without DropConnect.
+        list of ndarray, shape (n, cells of the level, sources), or None
+            1 / dropconnect or 0 for P_1, and for I_k and P_{k+1}, which have the same. None without DropConnect.
         """
         there = self._circuit.connectivity.dropconnect
         if there == 1.0:
@@ -73,8 +103,21 @@ class Variation:
         shapes = list(zip(self._circuit.sizes[1:], self._circuit.n_sources, strict=True))
         drawn = (self._masking.random((n, sum(post * pre for post, pre in shapes))) < there) / there
         ends = np.cumsum([post * pre for post, pre in shapes])[:-1]
-        parts = np.split(drawn, ends, axis=1)
-        return [part.reshape(n, *shape) for part, shape in zip(parts, shapes, strict=True)]
+        first, *others = (
+            part.reshape(n, *shape) for part, shape in zip(np.split(drawn, ends, axis=1), shapes, strict=True)
+        )
+        return [first, *(np.concatenate([mask, mask], axis=1) for mask in others)]
+
+    def batches(self, n: int, size: int) -> Iterator[Sample]:
+        """What the next n samples have in batches of a size, of which the last may be smaller."""
+        gain, noise = self.draw(n)
+        for i in range(0, n, size):
+            here = slice(i, i + size)
+            yield Sample(
+                None if gain is None else gain[here],
+                None if noise is None else noise[here],
+                self.masks(min(size, n - i)),
+            )
 
     def soma(self, shape: tuple[int, ...]) -> FloatArray:
         """Numbers from the standard normal distribution, one for each cell in one time step."""
