@@ -7,6 +7,7 @@
 #ifndef PYRAMIDAL_TRIAL_CLOCK_H
 #define PYRAMIDAL_TRIAL_CLOCK_H
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -115,6 +116,16 @@ public:
     return learns_( now, apical_ );
   }
 
+  //! Share of the nudging conductance at the end of the step that begins at time now; rises from 0 to 1 in every trial.
+  double
+  nudge_ramp( const long now ) const
+  {
+    return nudge_ramp_duration_ == 0
+      ? 1.0
+      : std::clamp(
+          ( static_cast< double >( phase( now ) + 1 ) - nudge_ramp_start_ ) / nudge_ramp_duration_, 0.0, 1.0 );
+  }
+
   bool
   reads_out( const long now ) const
   {
@@ -172,6 +183,8 @@ private:
   Windows basal_ = TAUGHT;                  //!< in which the basal dendrite learns
   Windows apical_ = TAUGHT;                 //!< in which the apical dendrite learns
   Window readout_ = { 0, 0 };               //!< over which potentials are averaged (steps)
+  long nudge_ramp_start_ = 0;               //!< from here the nudging conductance rises (steps)
+  long nudge_ramp_duration_ = 0;            //!< how long (steps); 0: it is there from the onset
 
   long trial_ = -1;      //!< number of the present trial
   long onset_ = 0;       //!< of the present trial (steps)

@@ -13,13 +13,6 @@ from .microcircuit import Microcircuit
 from .transfer import transfer, transfer_slope
 
 
-def prediction_factors(circuit: Microcircuit) -> list[float]:
-    """v^ / v_b of the pyramidal cells of every layer but the inputs: g_b / (g_L + g_b + g_a); g_a = 0 in the output."""
-    neuron = circuit.neuron
-    hidden = neuron.g_basal / (neuron.g_L + neuron.g_basal + neuron.g_apical)
-    return [hidden] * circuit.n_hidden + [neuron.g_basal / (neuron.g_L + neuron.g_basal)]
-
-
 def predictions(circuit: Microcircuit, up: Sequence[FloatArray], stimuli: FloatArray) -> list[FloatArray]:
     """Dendritic predictions v^ of all layers without top-down input: a feedforward network.
 
@@ -39,7 +32,7 @@ def predictions(circuit: Microcircuit, up: Sequence[FloatArray], stimuli: FloatA
     """
     found: list[FloatArray] = []
     rates = stimuli
-    for matrix, factor in zip(up, prediction_factors(circuit), strict=True):
+    for matrix, factor in zip(up, circuit.prediction_factors, strict=True):
         found.append(factor * (rates @ matrix.swapaxes(-1, -2)))
         rates = transfer(found[-1], circuit.neuron)
     return found
@@ -75,7 +68,7 @@ def descent(
     list of ndarray, shape (..., post, pre)
         One for each layer (1/ms^2).
     """
-    neuron, factors = circuit.neuron, prediction_factors(circuit)
+    neuron, factors = circuit.neuron, circuit.prediction_factors
     v = predictions(circuit, up, stimuli) if predicted is None else predicted
     rates = [stimuli, *(transfer(layer, neuron) for layer in v[:-1])]
     error = transfer_slope(v[-1], neuron) * np.nan_to_num(targets - v[-1])  # -dL/dv^
@@ -109,7 +102,7 @@ def circuit_gains(circuit: Microcircuit) -> list[float]:
         c_1, ..., c_N.
     """
     neuron = circuit.neuron
-    alpha = prediction_factors(circuit)
+    alpha = circuit.prediction_factors
     passed_on = neuron.g_apical / (neuron.g_L + neuron.g_basal + neuron.g_apical) * (1.0 - neuron.partner_share)
     gains = [neuron.target_share]  # times alpha_k, from the output down
     for _, above in pairwise(range(len(alpha))):

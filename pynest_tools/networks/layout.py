@@ -8,13 +8,15 @@ axes before the last are networks that are simulated side by side, and samples t
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .backend import FloatArray, TrialResult, Weights
 from .microcircuit import Microcircuit
-from .transfer import rate_difference
+from .transfer import rate_difference, response_of
+from .weights import weight_limits
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,11 @@ class Block:
     from_inputs : bool
         Whether the presynaptic cells are the inputs.
     apical : bool
-        Whether the synapses are on apical dendrites.
+        Whether the synapses are on apical dendrites, or on tufts.
     place : slice
         Where its entries lie in an array of all weights.
     shape : (int, int)
-        Number of postsynaptic and presynaptic cells.
+        Number of postsynaptic cells and of columns: presynaptic cells, and, unless apical, bias and inhibitory partners.
     """
 
     pre: slice
@@ -69,13 +71,20 @@ class Layout:
         P_N.
     blocks : list of Block
         Together all weights.
-    g_apical, g_rest, basal_factor : ndarray, shape (n_cells,)
-        Coupling of the apical dendrite (nS), total conductance without nudging (nS), and v^ / v_b.
+    response : CellResponse
+        Transfer function of all cells.
+    C_m, g_basal, g_apical, g_tuft, g_rest, basal_factor : ndarray, shape (n_cells,)
+        Capacitance (pF), couplings of the dendrites (nS), total conductance without nudging (nS), and v^ / v_b.
+    g_partner : ndarray, shape (n_cells,)
+        Conductance with which partners nudge interneurons (nS), 0 for others.
+    partner_share : ndarray, shape (interneurons,)
+        Share of the partner in the potential of every interneuron, g_nudge / (g_L + g_b + g_nudge).
     """
 
     def __init__(self, circuit: Microcircuit) -> None:
-        sizes, neuron, layers = circuit.sizes, circuit.neuron, circuit.layers
-        self.neuron = neuron
+        sizes, layers = circuit.sizes, circuit.layers
+        self.circuit = circuit
+        self.response = response_of(circuit)
         self.pyramidal = [layers[f"P_{k}"] for k in range(1, len(sizes))]
         self.interneurons = [layers[f"I_{k}"] for k in range(1, len(sizes) - 1)]
         self.outputs = self.pyramidal[-1]
@@ -90,18 +99,34 @@ class Layout:
 
         self.blocks: list[Block] = []
         self.n_weights = 0
-        self._add(slice(0, sizes[0]), self.pyramidal[0], from_inputs=True)
-        for layer, both in zip(self.pyramidal[:-1], self.levels[1:], strict=True):
-            self._add(layer, both)
-            self._add(both, layer, apical=True)
+        first, *others = circuit.n_sources
+        self._add(slice(0, sizes[0]), self.pyramidal[0], first, from_inputs=True)
+        for layer, both, columns in zip(self.pyramidal[:-1], self.levels[1:], others, strict=True):
+            self._add(layer, both, columns)
+            self._add(both, layer, both.stop - both.start, apical=True)
+        self._set_parameters()
 
-        self.g_apical = np.zeros(self.n_cells)
-        self.g_apical[self.hidden] = neuron.g_apical
-        self.g_rest = neuron.g_L + neuron.g_basal + self.g_apical
-        self.basal_factor = neuron.g_basal / self.g_rest
+    def _set_parameters(self) -> None:
+        """Parameters of every cell; interneurons have those of the layer that they predict."""
+        self.C_m, g_L, self.g_basal, self.g_apical, self.g_tuft, self.g_partner = np.zeros((6, self.n_cells))
+        for k, neuron in enumerate(self.circuit.neurons):
+            cells = self.levels[k]
+            self.C_m[cells], g_L[cells], self.g_basal[cells] = neuron.C_m, neuron.g_L, neuron.g_basal
+            if k < self.circuit.n_hidden:
+                self.g_apical[self.pyramidal[k]], self.g_tuft[self.pyramidal[k]] = neuron.g_apical, neuron.g_tuft
+            if k > 0:
+                self.g_partner[self.interneurons[k - 1]] = neuron.g_nudge
+        self.g_rest = g_L + self.g_basal + self.g_apical + self.g_tuft
+        self.basal_factor = self.g_basal / self.g_rest
+        self.partner_share = np.concatenate(
+            [
+                np.full(cells.stop - cells.start, neuron.partner_share)
+                for cells, neuron in zip(self.interneurons, self.circuit.neurons[1:], strict=True)
+            ]
+        )
 
-    def _add(self, pre: slice, post: slice, *, from_inputs: bool = False, apical: bool = False) -> None:
-        shape = (post.stop - post.start, pre.stop - pre.start)
+    def _add(self, pre: slice, post: slice, columns: int, *, from_inputs: bool = False, apical: bool = False) -> None:
+        shape = (post.stop - post.start, columns)
         place = slice(self.n_weights, self.n_weights + shape[0] * shape[1])
         self.blocks.append(Block(pre, post, from_inputs, apical, place, shape))
         self.n_weights = place.stop
@@ -119,17 +144,22 @@ class Layout:
         views = [view.copy() for view in self._views(flat)]
         return Weights(up=[views[0], *views[2::4]], ip=views[1::4], pi=views[3::4], down=views[4::4])
 
-    def per_weight(self, circuit: Microcircuit) -> FloatArray:
-        """Learning rate of every weight, shape (n_weights,) (mV ms^2; ms for pi)."""
-        eta = np.zeros(self.n_weights)
-        views = list(self._views(eta))
-        for view, value in zip([views[0], *views[2::4]], circuit.eta_up, strict=True):
-            view[...] = value
-        for view, value in zip(views[1::4], circuit.eta_ip, strict=True):
-            view[...] = value
-        for view, value in zip(views[3::4], circuit.eta_pi, strict=True):
-            view[...] = value
-        return eta
+    def per_weight(self, values: Mapping[str, Sequence[float | FloatArray]]) -> FloatArray:
+        """Values of every projection and layer, such as learning rates, for every weight, shape (n_weights,)."""
+        found = np.empty(self.n_weights)
+        views = self._views(found)
+        places = {"up": [views[0], *views[2::4]], "ip": views[1::4], "pi": views[3::4], "down": views[4::4]}
+        for name, of_layers in values.items():
+            for view, value in zip(places[name], of_layers, strict=True):
+                view[...] = value
+        return found
+
+    def limits(self) -> tuple[FloatArray, FloatArray]:
+        """Smallest and largest value of every weight if it learns, shape (n_weights,) (mV ms)."""
+        limits = weight_limits(self.circuit)
+        lows = {name: [low for low, _ in layers] for name, layers in limits.items()}
+        highs = {name: [high for _, high in layers] for name, layers in limits.items()}
+        return self.per_weight(lows), self.per_weight(highs)
 
     def _views(self, flat: FloatArray) -> list[FloatArray]:
         """Views up_1, then ip_k, up_{k+1}, pi_k, down_k for every hidden layer."""
@@ -154,6 +184,8 @@ class Layout:
             prediction=prediction,
             apical_error=np.mean(np.abs(V_apical), axis=-1),
             interneuron_error=rate_difference(
-                V_soma[..., self.all_interneurons], V_soma[..., self.partners], self.neuron
+                V_soma[..., self.all_interneurons],
+                V_soma[..., self.partners],
+                self.response.of(self.partners),
             ),
         )

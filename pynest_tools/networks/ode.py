@@ -65,7 +65,7 @@ class OdeMicrocircuit:
         self._keep_trace = _decay(h, plasticity.tau_s)
         self._add_rate = self._keep_trace * h / plasticity.tau_s if plasticity.tau_s > 0.0 else 1.0
         self._filtered, self._keep_filtered = plasticity.tau_Delta > 0.0, _decay(h, plasticity.tau_Delta)
-        eta = layout.per_weight(circuit)
+        eta = layout.per_weight(circuit.etas())
         self._plastic = bool(np.any(eta > 0.0))
         self._eta_h = eta * h
         self._low = np.where(eta > 0.0, plasticity.Wmin, -np.inf)
@@ -118,9 +118,9 @@ class OdeMicrocircuit:
         self._W[...] = flat if self._is_stack else flat[np.newaxis]
 
     def _shares(self, g_nudge: FloatArray) -> _Shares:
-        neuron, total = self.circuit.neuron, self._layout.g_rest + g_nudge
-        dendrites = np.stack([neuron.g_basal / total, self._layout.g_apical / total])
-        return _Shares(dendrites, np.exp(-self.circuit.simulation.h * total / neuron.C_m))
+        layout, total = self._layout, self._layout.g_rest + g_nudge
+        dendrites = np.stack([layout.g_basal / total, layout.g_apical / total])
+        return _Shares(dendrites, np.exp(-self.circuit.simulation.h * total / layout.C_m))
 
     def _windows(self) -> tuple[FloatArray, FloatArray]:
         """Which compartments learn in the free phase and while the teacher acts, 1 or 0, shape (2, 1, 1, n_cells)."""
@@ -197,7 +197,7 @@ class OdeMicrocircuit:
         self._V_soma *= arrivals.shares.decay
         self._V_soma += u_inf
         u = u_inf if neuron.latent_equilibrium else self._V_soma
-        rates = transfer(u, neuron)
+        rates = transfer(u, layout.response)
 
         if self._plastic:
             self._integrate(self._errors.popleft())
@@ -208,7 +208,9 @@ class OdeMicrocircuit:
             errors = None
             if learns is not None:
                 errors = np.empty_like(self._V_dendrites)
-                np.subtract(rates, transfer(self._basal_factor * self._V_dendrites[BASAL], neuron), out=errors[BASAL])
+                np.subtract(
+                    rates, transfer(self._basal_factor * self._V_dendrites[BASAL], layout.response), out=errors[BASAL]
+                )
                 np.negative(self._V_dendrites[APICAL], out=errors[APICAL])
                 if self.circuit.trial.free_learning:
                     errors *= learns

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import Remark, UserError
 from ..networks import NUMPY_BACKENDS
 from ..networks.backend import FloatArray, Network, Weights
+from ..networks.microcircuit import Microcircuit
 from ..tasks import Samples, Task
 from .checkpoint import Checkpoint, has_checkpoint, load_checkpoint
 from .folder import RunFolder
@@ -107,13 +108,13 @@ def resume(
 def _last_place(folder: RunFolder, spec: RunSpecification) -> Checkpoint | None:
     """Where a run goes on, None: at its beginning; raises UserError if its data are others or nothing is whole."""
     folder.refuse_other_data(spec.task)
-    checkpoint = _last_whole(folder, spec.network.sizes)
+    checkpoint = _last_whole(folder, spec.network)
     if checkpoint is None:
         folder.forget_metrics_after(-1)
     return checkpoint
 
 
-def _last_whole(folder: RunFolder, sizes: Sequence[int]) -> Checkpoint | None:
+def _last_whole(folder: RunFolder, circuit: Microcircuit) -> Checkpoint | None:
     """The last checkpoint that is whole and whose record is, else the best one; None if the run was killed before its first one."""
     records = folder.read_metrics()
     tested = {record["samples"] for record in records}
@@ -122,7 +123,7 @@ def _last_whole(folder: RunFolder, sizes: Sequence[int]) -> Checkpoint | None:
     faults: list[UserError] = []
     for place in (folder.checkpoint, folder.best):
         try:
-            found = load_checkpoint(place, sizes)
+            found = load_checkpoint(place, circuit)
         except UserError as error:
             faults.append(error)
             continue
@@ -212,7 +213,7 @@ def _anew(start: Start) -> Start:
 def _at(start: Start, samples: int) -> Start:
     if _samples(start) > samples and start.folder is not None:
         try:
-            before = load_checkpoint(start.folder.checkpoint, start.spec.network.sizes, samples)
+            before = load_checkpoint(start.folder.checkpoint, start.spec.network, samples)
         except UserError:
             return start
         if before.state["samples"] == samples:
