@@ -275,16 +275,12 @@ DendriticErrorArchivingNode::register_alignment_synapse( const size_t port,
   const double tau_baseline,
   const std::string& synapse )
 {
-  const std::vector< Port >& ports = inputs().ports;
-  const bool is_dendrite = port < ports.size() and ports[ port ].has_error;
-  if ( not has_innovation() or not is_dendrite )
+  if ( not has_innovation() )
   {
-    throw IllegalConnection( String::compose( has_innovation()
-        ? "%1 needs a dendrite: connect it to receptor_type 'basal' or 'apical' of %2"
-        : "%1 needs a target that knows what it sends beyond its expected rate; %2 does not",
-      synapse,
-      get_name() ) );
+    throw IllegalConnection( String::compose(
+      "%1 needs a target that knows what it sends beyond its expected rate; %2 does not", synapse, get_name() ) );
   }
+  require_error_( port, synapse );
   if ( innovations_.wanted()
     and ( innovations_.tau() != tau_innovation or innovations_.tau_baseline() != tau_baseline ) )
   {

@@ -115,8 +115,8 @@ public:
   /**
    * Have the innovation filtered for an alignment synapse onto the compartment at this port.
    *
-   * Throws IllegalConnection if the cell has no innovation, if the compartment is no dendrite, or if synapses with another time constant
-   * (ms) read it.
+   * Throws IllegalConnection if the cell has no innovation, if the compartment has no error, as dendrites do, or if synapses with another
+   * time constant (ms) read it.
    */
   void
   register_alignment_synapse( size_t port, double tau_innovation, double tau_baseline, const std::string& synapse );

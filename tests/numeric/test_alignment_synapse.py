@@ -198,7 +198,7 @@ def test_delivered_with_the_new_weight(nest, model):
 
 def test_bounds(nest):
     """Clipped at every spike."""
-    pair = Pair(nest, 2000, rule=RULE | {"eta": 0.01, "alpha": 1e-3, "Wmin": 0.6, "Wmax": 0.8}, rate=9000.0)
+    Pair(nest, 2000, rule=RULE | {"eta": 0.01, "alpha": 1e-3, "Wmin": 0.6, "Wmax": 0.8}, rate=9000.0)
     recorder = nest.Create("weight_recorder")
     nest.SetDefaults("aligning", {"weight_recorder": recorder})
     nest.Simulate(2000 * H)
@@ -367,6 +367,36 @@ def test_rates_against_the_loop(nest, delay, other_delay):
     assert observed == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("model", "receptor"), [("pyramidal_rate_neuron", "apical"), ("pyramidal_tuft_rate_neuron", "tuft")]
+)
+def test_rates_with_known_noise_against_the_loop(nest, model, receptor):
+    """The innovation is z sqrt(r) where r + z sqrt(r) is sent; z is drawn anew in every step."""
+    n = 240
+    rng = np.random.default_rng(1)
+    rates, z = rng.uniform(0.0, 2.0, n + 40), rng.normal(size=n + 40)
+    source = nest.Create("stimulus_neuron", params={"psi": 1.0, "stimulus_values": rates, "trial_duration": H})
+    cell = nest.Create(model, params={"I_e": 0.2, "noise_values": z, "trial_duration": H})
+    rule = RULE | {"eta": 0.5}
+    nest.CopyModel("alignment_rate_synapse", "aligning", rule)
+    spec = {"synapse_model": "aligning", "receptor_type": cell.receptor_types[receptor], "delay": 3 * H, "weight": 0.7}
+    nest.Connect(source, cell, syn_spec=spec)
+    nest.Connect(source, cell, syn_spec={"synapse_model": "sic_connection", "receptor_type": SOMA, "delay": H})
+    traces = Traces(nest, cell, ["rate", "innovation"])
+    nest.Simulate(n * H)
+    observed = nest.GetConnections(synapse_model="aligning").weight
+    nest.Simulate(2 * H)
+    received = n - 1
+    sent, R = np.zeros(n), np.zeros(n)
+    sent[1:] = traces["rate"][0][:received]
+    R[1:] = sent[1:] - traces["innovation"][0][:received]
+    np.testing.assert_allclose(sent[1:] - R[1:], z[:received] * np.sqrt(R[1:]), rtol=1e-9)  # of differences
+    c = np.concatenate([[0.0], rates[:received] * H])
+    expected = plain_loop(c, sent * H, R, 3, 0.7, **rule)[-1]
+    assert abs(expected - 0.7) > 0.01
+    assert observed == pytest.approx(expected, rel=1e-12)
+
+
 # ---- contract -------------------------------------------------------------------------------------------------------------
 
 
@@ -389,10 +419,11 @@ def test_wrong_connections(nest, model):
     cell, source = nest.Create("pyramidal_neuron"), sources(nest, model)
     spec = {"synapse_model": model, "receptor_type": APICAL}
     with pytest.raises(
-        nest.NESTError, match=f"{model} needs a dendrite: connect it to receptor_type 'basal' or 'apical'"
+        nest.NESTError,
+        match=f"{model} needs a compartment with a dendritic error: connect it to receptor_type 'basal' or 'apical'",
     ):
         nest.Connect(source, cell, syn_spec=spec | {"receptor_type": SOMA})
-    with pytest.raises(nest.NESTError, match="receptor_type 4 of pyramidal_neuron takes no (spikes|rates)"):
+    with pytest.raises(nest.NESTError, match=r"receptor_type 4 of pyramidal_neuron takes no (spikes|rates)"):
         nest.Connect(source, cell, syn_spec=spec | {"receptor_type": 4})
     message = f"{model} needs a target that knows what it sends beyond its expected rate, such as pyramidal_neuron; "
     with pytest.raises(nest.NESTError, match=message + "iaf_psc_alpha does not"):
@@ -411,7 +442,7 @@ def test_one_time_constant_for_a_cell(nest, model):
     for receptor in (BASAL, APICAL):
         with pytest.raises(
             nest.NESTError,
-            match="slow: all alignment synapses onto one cell must have the same tau_innovation; .* 10 ms, got 30 ms",
+            match=r"slow: all alignment synapses onto one cell must have the same tau_innovation; .* 10 ms, got 30 ms",
         ):
             nest.Connect(source, cell, syn_spec={"synapse_model": "slow", "receptor_type": receptor})
     nest.Disconnect(nest.GetConnections(synapse_model=model))

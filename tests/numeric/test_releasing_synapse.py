@@ -35,7 +35,7 @@ def arrived(nest, sources, n_steps, *, model=MODEL, cell=None, spec=None, **para
 
 
 def constant_counts(nest, n, count, n_steps):
-    """N presynaptic cells that have this number of spikes in every step from the second one on."""
+    """Presynaptic cells that have this number of spikes in every step from the second one on."""
     steps = np.arange(2, n_steps + 1)
     return parrots(nest, [(steps, np.full(steps.size, count))] * n)
 
@@ -53,8 +53,8 @@ def test_released_spikes_are_binomial(nest, p, count):
     assert np.array_equal(released, np.round(released))
     size, variance = released.size, count * p * (1 - p)
     assert released.mean() == pytest.approx(count * p, abs=4 * math.sqrt(variance / size))
-    # four standard errors of the variance of a binomial variable, of kurtosis 3 + (1 - 6 p (1 - p)) / variance; of a fair coin that is 0,
-    # and what is left is the square of the mean's
+    # four standard errors of the variance of a binomial variable, of kurtosis 3 + (1 - 6 p (1 - p)) / variance; for a fair coin they
+    # are 0, and the square of the mean's error is left
     kurtosis = 3 + (1 - 6 * p * (1 - p)) / variance
     assert released.var() == pytest.approx(variance, rel=4 * math.sqrt((kurtosis - 1) / size) + 16 / size)
     observed = np.bincount(released.astype(int).ravel(), minlength=count + 1)
@@ -336,7 +336,7 @@ def rates_onto_a_cell(nest, n_steps, *, delay, p, per_trial, period=1, tau_s=0.0
 @pytest.mark.parametrize("delay", [1, 4])
 @pytest.mark.parametrize("per_trial", [False, True], ids=["mean", "per trial"])
 def test_rates(nest, per_trial, delay, tau_s, tau_Delta):
-    """P times the rate, or the rate over p or nothing for all of a trial; the weight is the sum for what was released."""
+    """Transmitted is p times the rate, or the rate over p or nothing for all of a trial; the weight is the sum for that."""
     n, p, period = 240, 0.4, 12
     rates, errors, potential = rates_onto_a_cell(
         nest, n, delay=delay, p=p, per_trial=per_trial, period=period, tau_s=tau_s, tau_Delta=tau_Delta
