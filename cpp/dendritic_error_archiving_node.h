@@ -118,7 +118,8 @@ public:
    * Throws IllegalConnection if the cell has no innovation, if the compartment has no error, as dendrites do, or if synapses with another
    * time constant (ms) read it.
    */
-  void register_alignment_synapse( size_t port, double tau_innovation, const std::string& synapse );
+  void
+  register_alignment_synapse( size_t port, double tau_innovation, double tau_baseline, const std::string& synapse );
 
   //! An alignment synapse is gone.
   void
@@ -300,11 +301,16 @@ protected:
     return of_trial_( output_gain_values_, 1.0 );
   }
 
-  //! Known noise of the rate in the present trial (sqrt(1/ms)).
+  /**
+   * Known noise of the rate in the present trial (sqrt(1/ms)).
+   *
+   * Its sign changes in the middle of the window of learning, so that it has no mean in which it could meet that of other rates.
+   */
   double
   output_noise() const
   {
-    return of_trial_( noise_values_, 0.0 );
+    const double value = of_trial_( noise_values_, 0.0 );
+    return clock_.is_in_second_half( now_ ) ? -value : value;
   }
 
   //! What the nudging conductance is multiplied by in this step.
@@ -499,12 +505,12 @@ private:
   bool is_asleep_ = false;  //!< whether the cell was frozen when the run began; beside now_, as every step needs both
   std::vector< std::function< void() > > waiting_;  //!< deliver the events that wait for it
   long lost_until_ = 0;                             //!< time up to which NEST has lost all signals (steps)
+  std::vector< double > output_gain_values_;        //!< one for each trial
+  std::vector< double > noise_values_;              //!< one for each trial (sqrt(1/ms))
+  std::vector< Compartment > further_;              //!< compartments of the other ports
   RecentInnovations innovations_;                   //!< for alignment synapses
   TrialClock earlier_clock_;  //!< of the time before the clock was set, from which events may still come
   long clock_set_at_ = 0;     //!< that time (steps)
-  std::vector< double > output_gain_values_;  //!< one for each trial
-  std::vector< double > noise_values_;        //!< one for each trial (sqrt(1/ms))
-  std::vector< Compartment > further_;        //!< compartments of the other ports
 };
 
 }  // namespace nest

@@ -68,7 +68,7 @@ def transfer(u: FloatArray, cells: Response, out: FloatArray | None = None) -> F
         Rates (1/ms), of the shape of u.
     """
     x = np.multiply(u, cells.beta, out=out)
-    if np.any(cells.theta != 0.0):
+    if not _is(cells.theta, 0.0):
         x -= cells.beta * cells.theta
     if cells.transfer == "softplus":
         y = np.copysign(x, -1.0)
@@ -83,9 +83,14 @@ def transfer(u: FloatArray, cells: Response, out: FloatArray | None = None) -> F
         x *= 0.5
     else:
         np.maximum(x, 0.0, out=x)
-    if np.any(cells.gamma != 1.0):
+    if not _is(cells.gamma, 1.0):
         x *= cells.gamma
     return x
+
+
+def _is(value: float | FloatArray, number: float) -> bool:
+    """Whether all cells have this value, as far as one can tell without looking at each."""
+    return not isinstance(value, np.ndarray) and value == number
 
 
 def transfer_slope(u: FloatArray, cells: Response) -> FloatArray:
