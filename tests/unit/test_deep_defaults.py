@@ -4,7 +4,6 @@
 import pytest
 
 from pynest_tools.runs.specification import Microcircuit, RunSpecification, SpecificationError
-from pynest_tools.tasks import Bars, Digits
 
 
 def of(task, network, **others):
@@ -12,30 +11,20 @@ def of(task, network, **others):
 
 
 @pytest.mark.parametrize("task", ["bars", "digits"])
-def test_one_hidden_layer_has_the_defaults_of_before(task):
-    given = {"bars": Bars, "digits": Digits}[task].default_run()
-    for network in ({}, {"hidden": 20}, {"hidden": [20]}):
-        run = of(task, network)
-        for table, entries in given["network"].items():
-            if table != "sizes":
-                found = getattr(run.network, table).model_dump(mode="json")
-                for key, value in entries.items():
-                    assert found[key] == (
-                        value if isinstance(found[key], list) is isinstance(value, list) else [value]
-                    ), key
-        assert run.network.weights.aligned is False
-        assert run.training.schedule.up.kind == "constant"
-        assert run.training.epochs == given["training"]["epochs"]
-        assert run.backend == "spiking"
+def test_one_hidden_layer_has_the_defaults_of_the_task(task):
+    """Those of its configuration in experiments/, which test_specification.py compares, whichever way the layer is given."""
+    usual = RunSpecification.for_task(task)
+    ends = usual.network.sizes[0], usual.network.sizes[-1]
+    for network in ({"hidden": 20}, {"hidden": [20]}, {"sizes": [ends[0], 20, ends[1]]}):
+        assert of(task, network) == usual.changed({"network": {"sizes": [ends[0], 20, ends[1]]}})
 
 
 @pytest.mark.parametrize("task", ["bars", "digits"])
-@pytest.mark.parametrize("network", [{"hidden": [30, 20, 10]}, {"sizes": [None, 30, 20, 10, None]}])
-def test_several_hidden_layers_have_defaults_of_their_own(task, network):
+@pytest.mark.parametrize("by_sizes", [False, True])
+def test_several_hidden_layers_have_defaults_of_their_own(task, by_sizes):
     """Learning rates in inverse proportion to the cells from which they come, whichever way the layers are given."""
     ends = {"bars": (9, 3), "digits": (64, 10)}[task]
-    if "sizes" in network:
-        network = {"sizes": [ends[0], 30, 20, 10, ends[1]]}
+    network = {"sizes": [ends[0], 30, 20, 10, ends[1]]} if by_sizes else {"hidden": [30, 20, 10]}
     run = of(task, network)
     assert run.network.sizes == (ends[0], 30, 20, 10, ends[1])
     rates = run.network.eta_up
