@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from .backend import FloatArray, TrialResult, Weights
-from .gradient import circuit_gains, descent, predictions
+from .gradient import Feedforward, circuit_gains
 from .microcircuit import Microcircuit
 from .weights import weight_limits
 
@@ -41,7 +41,10 @@ class BackpropNetwork:
         self._batch_size = batch_size
         duration = circuit.trial.t_pres - circuit.trial.t_learn_on
         self._rates = [eta * gain * duration for eta, gain in zip(circuit.eta_up, circuit_gains(circuit), strict=True)]
+        self._feedforward = Feedforward(circuit)
         self._limits = weight_limits(circuit)["up"]
+        if not circuit.dale:  # the same for all weights, and faster as numbers
+            self._limits = [(low[0, :1], high[0, :1]) for low, high in self._limits]
         self.set_weights(weights)
 
     def run(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> TrialResult:
@@ -52,10 +55,10 @@ class BackpropNetwork:
         parts = []
         for i in range(0, n, size):
             batch = stimuli[..., i : i + size, :]
-            found = predictions(self.circuit, self._weights.up, batch)
+            found = self._feedforward.predictions(self._weights.up, batch)
             parts.append(found)
             if learn and targets is not None:
-                steps = descent(self.circuit, self._weights.up, batch, targets[..., i : i + size, :], found)
+                steps = self._feedforward.descent(self._weights.up, batch, targets[..., i : i + size, :], found)
                 for matrix, rate, step, limits in zip(self._weights.up, self._rates, steps, self._limits, strict=True):
                     if rate > 0.0:
                         np.clip(matrix + rate * step, *limits, out=matrix)  # a missing synapse stays NaN

@@ -81,12 +81,14 @@ class FixedPoint:
             share[..., -n:] = cells.g_basal / cells.g_hidden
         self._partner_shares = [cells.partner_share for cells in neurons]
         self._apical_shares = [(cells.g_apical + cells.g_tuft) / cells.g_hidden for cells in neurons[:-1]]
+        self._largest_share = max(self._apical_shares)
         hidden = np.cumsum([0, *sizes[1:-1]])
         self._state, self._wanted, self._change = (np.zeros((*shape, hidden[-1])) for _ in range(3))
         parts = [slice(a, b) for a, b in pairwise(hidden)]
         self._states = [self._state[..., part] for part in parts]
         self.V_apical = [self._wanted[..., part] for part in parts]
         self.V_tuft = [np.empty_like(part) for part in self.V_apical] if layout.top_down else []
+        self._with_h = circuit.neuron.error_with_h
         self._prepare_sending(shape, widths)
 
     def _prepare_sending(self, shape: tuple[int, ...], widths: list[int]) -> None:
@@ -103,6 +105,7 @@ class FixedPoint:
         )
         if self._sends_rates:
             self.sent, self.P_sent = self.rates, self.P_rates
+            self._sent_back = self.rates
             return
         extra = [n - size for n, size in zip(circuit.n_sources[1:], circuit.sizes[1:], strict=False)] + [0]
         self.sent = [np.empty((*shape, width + more)) for width, more in zip(widths, extra, strict=True)]
@@ -110,6 +113,7 @@ class FixedPoint:
             width - size for width, size in zip(widths, circuit.sizes[1:], strict=True)
         ]  # interneurons, which come first
         self.P_sent = [sent[..., n:] for sent, n in zip(self.sent, own, strict=True)]
+        self._sent_back = [sent[..., :width] for sent, width in zip(self.sent, widths, strict=True)]
 
     def solve(
         self, stimuli: FloatArray, output_share: FloatArray, drive: FloatArray, first: int, sample: Sample = UNVARIED
@@ -161,16 +165,19 @@ class FixedPoint:
 
     def basal_error(self, level: int, cells: slice) -> FloatArray:
         """phi(u) - phi(v^) of some cells of a level, times their gain, and h(v^) if the circuit has it in its errors (1/ms)."""
-        first = self._layout.levels[level].start
-        among_all = slice(first + cells.start, first + cells.stop)
-        v, response = self._prediction(level, cells), self._layout.response.of(among_all)
-        error = self.rates[level][..., cells] - self._times_gain(transfer(v, response), among_all)
-        return error * relative_slope(v, response) if self._circuit.neuron.error_with_h else error
+        v, response, gain = self._prediction(level, cells), self._responses[level].of(cells), self._sample.gain
+        predicted = transfer(v, response)
+        if gain is not None:
+            predicted *= gain[..., self._layout.levels[level]][..., cells]
+        error = self.rates[level][..., cells] - predicted
+        return error * relative_slope(v, response) if self._with_h else error
 
     def tuft_error(self, layer: int) -> FloatArray:
         """phi(u) - phi(v_t) of the pyramidal cells of a hidden layer, from 0 on, times their gain (1/ms)."""
-        predicted = transfer(self.V_tuft[layer], self._P_responses[layer])
-        return self.P_rates[layer] - self._times_gain(predicted, self._layout.pyramidal[layer])
+        predicted, gain = transfer(self.V_tuft[layer], self._P_responses[layer]), self._sample.gain
+        if gain is not None:
+            predicted *= gain[..., self._layout.pyramidal[layer]]
+        return self.P_rates[layer] - predicted
 
     def innovation(self, layer: int) -> FloatArray:
         """What the pyramidal cells of a hidden layer, from 0 on, send beyond their rates (1/ms)."""
@@ -183,10 +190,6 @@ class FixedPoint:
             V_soma[..., cells] = u
         prediction[...] = self._prediction(-1, slice(-prediction.shape[-1], None))
         V_apical[...] = self._wanted
-
-    def _times_gain(self, rates: FloatArray, cells: slice) -> FloatArray:
-        gain = self._sample.gain
-        return rates if gain is None else rates * gain[..., cells]
 
     def _prediction(self, level: int, cells: slice) -> FloatArray:
         factor = self._layout.basal_factor[self._layout.levels[level]][cells]
@@ -208,7 +211,7 @@ class FixedPoint:
 
     def _sweep(self, drive: FloatArray) -> None:
         """Up with the present state, down to the apical potentials that the cells want."""
-        last, plain = len(self.u) - 1, self._sends_rates
+        last, plain, masked = len(self.u) - 1, self._sends_rates, self._masked
         for k in range(last):
             u, basal = self._P_u[k], self._basal[k + 1]
             np.multiply(self._states[k], self._apical_shares[k], out=u)
@@ -216,10 +219,10 @@ class FixedPoint:
             transfer(u, self._P_responses[k], out=self.P_rates[k])
             if not plain:
                 self._send(k, slice(-self.P_rates[k].shape[-1], None))
-            if self._masked is None:
+            if masked is None:
                 np.matmul(self.P_sent[k], self._onto[k], out=basal)
             else:
-                np.matmul(self.P_sent[k][..., np.newaxis, :], self._masked[k + 1], out=basal[..., np.newaxis, :])
+                np.matmul(self.P_sent[k][..., np.newaxis, :], masked[k + 1], out=basal[..., np.newaxis, :])
             basal *= self._shares[k + 1]
         np.add(self._P_basal[last], drive, out=self._P_u[last])
         for k in range(last, 0, -1):
@@ -228,22 +231,21 @@ class FixedPoint:
             transfer(self.u[k], self._responses[k], out=self.rates[k])
             if not plain:
                 self._send(k, slice(None))
-            self._feed_back(k)
+            if self._top_down:
+                self._feed_back(k)
+            else:
+                np.matmul(self._sent_back[k], self._back[k - 1], out=self.V_apical[k - 1])
             if k > 1:
                 np.multiply(self.V_apical[k - 1], self._apical_shares[k - 1], out=self._P_u[k - 1])
                 self._P_u[k - 1] += self._P_basal[k - 1]
 
     def _feed_back(self, level: int) -> None:
-        """Apical potentials of the layer below a level."""
-        n = self.P_rates[level].shape[-1]
-        sent = self.sent[level][..., : 2 * n]
-        if not self._top_down:
-            np.matmul(sent, self._back[level - 1], out=self.V_apical[level - 1])
-            return
-        layout, cells = self._layout, self._layout.pyramidal[level - 1]
-        np.matmul(sent[..., n:], self._top_down[level - 1], out=self.V_tuft[level - 1])
-        lateral = layout.lateral_share[cells] * (sent[..., :n] @ self._back[level - 1])
-        np.add(lateral, layout.tuft_share[cells] * self.V_tuft[level - 1], out=self.V_apical[level - 1])
+        """Potentials of the tufts of the layer below a level, and what apical dendrites have of them and of their own."""
+        n, below = self.P_rates[level].shape[-1], level - 1
+        sent, cells = self._sent_back[level], self._layout.pyramidal[below]
+        np.matmul(sent[..., n:], self._top_down[below], out=self.V_tuft[below])
+        lateral = self._layout.lateral_share[cells] * (sent[..., :n] @ self._back[below])
+        np.add(lateral, self._layout.tuft_share[cells] * self.V_tuft[below], out=self.V_apical[below])
 
     def _send(self, level: int, cells: slice) -> None:
         """What synapses get of the rates of some cells of a level, which become those of the cells that have not dropped out."""
@@ -265,10 +267,10 @@ class FixedPoint:
     def _largest_change(self) -> float:
         """Of a potential in the last sweep, at most (mV)."""
         np.subtract(self._wanted, self._state, out=self._change)
-        return max(self._apical_shares) * max(float(self._change.max()), -float(self._change.min()))
+        return self._largest_share * max(float(self._change.max()), -float(self._change.min()))
 
     def _give_up(self, first: int) -> NoReturn:
-        change = max(self._apical_shares) * np.abs(self._change)
+        change = self._largest_share * np.abs(self._change)
         networks = np.nan_to_num(change, nan=np.inf).reshape(-1, *change.shape[-2:])
         moving = np.max(networks, axis=-1) > TOLERANCE
         sample = int(np.argmax(np.any(moving, axis=0)))

@@ -10,8 +10,60 @@ import numpy as np
 from .backend import FloatArray
 from .layout import sources
 from .microcircuit import Microcircuit
-from .transfer import transfer, transfer_slope
+from .transfer import CellResponse, transfer, transfer_slope
 from .weights import forward_weights
+
+
+class Feedforward:
+    """The network of the circuit's dendritic predictions without top-down input.
+
+    Parameters
+    ----------
+    circuit : Microcircuit
+        Conductances, transfer functions, and what sends to a layer.
+    """
+
+    def __init__(self, circuit: Microcircuit) -> None:
+        self._circuit = circuit
+        self._factors = circuit.prediction_factors
+        self._responses = [CellResponse(n.transfer, n.gamma, n.beta, n.theta) for n in circuit.neurons]
+        self._lacks_synapses = circuit.has_missing_synapses
+        self._release = circuit.connectivity.release
+        self._is_plain = (
+            circuit.n_sources == list(circuit.sizes[:-1]) and not self._lacks_synapses and self._release == 1.0
+        )
+
+    def predictions(self, up: Sequence[FloatArray], stimuli: FloatArray) -> list[FloatArray]:
+        """See the function of this name."""
+        found: list[FloatArray] = []
+        rates = stimuli
+        for matrix, factor, response in zip(up, self._factors, self._responses, strict=True):
+            if not self._is_plain:
+                matrix, rates = np.nan_to_num(matrix), sources(self._circuit, rates)  # noqa: PLW2901
+            found.append(factor * (rates @ matrix.swapaxes(-1, -2)))
+            rates = transfer(found[-1], response)
+        return found
+
+    def descent(
+        self, up: Sequence[FloatArray], stimuli: FloatArray, targets: FloatArray, v: Sequence[FloatArray]
+    ) -> list[FloatArray]:
+        """See the function of this name; v is what `predictions` gives (mV)."""
+        factors, responses = self._factors, self._responses
+        rates = [stimuli, *(transfer(layer, response) for layer, response in zip(v[:-1], responses, strict=False))]
+        error = transfer_slope(v[-1], responses[-1]) * np.nan_to_num(targets - v[-1])  # -dL/dv^
+        found: list[FloatArray] = []
+        for k in reversed(range(len(up))):
+            pre, back = (rates[k], up[k]) if self._is_plain else self._extended(rates[k], up[k], k)
+            found.append(factors[k] * (error.swapaxes(-1, -2) @ pre))
+            if self._lacks_synapses:
+                found[-1] = np.where(np.isnan(up[k]), 0.0, found[-1])
+            if k > 0:
+                error = transfer_slope(v[k - 1], responses[k - 1]) * (factors[k] * (error @ back))
+        return found[::-1]
+
+    def _extended(self, rates: FloatArray, up: FloatArray, layer: int) -> tuple[FloatArray, FloatArray]:
+        """What all sources of a layer transmit, and how its cells act on the next one, with and without partners."""
+        return sources(self._circuit, rates), self._release * forward_weights(up, self._circuit, layer)
 
 
 def predictions(circuit: Microcircuit, up: Sequence[FloatArray], stimuli: FloatArray) -> list[FloatArray]:
@@ -31,17 +83,7 @@ def predictions(circuit: Microcircuit, up: Sequence[FloatArray], stimuli: FloatA
     list of ndarray, shape (..., n, cells of the layer)
         v^_1, ..., v^_N (mV); the next layer receives phi(v^), the bias, and what inhibitory partners subtract.
     """
-    found: list[FloatArray] = []
-    rates = stimuli
-    for matrix, factor, cells in zip(_present(circuit, up), circuit.prediction_factors, circuit.neurons, strict=True):
-        found.append(factor * (sources(circuit, rates) @ matrix.swapaxes(-1, -2)))
-        rates = transfer(found[-1], cells)
-    return found
-
-
-def _present(circuit: Microcircuit, up: Sequence[FloatArray]) -> Sequence[FloatArray]:
-    """Forward weights in which missing synapses are 0."""
-    return [np.nan_to_num(matrix) for matrix in up] if circuit.has_missing_synapses else up
+    return Feedforward(circuit).predictions(up, stimuli)
 
 
 def descent(
@@ -75,19 +117,9 @@ def descent(
     list of ndarray, shape (..., post, pre)
         One for each layer (1/ms^2); 0 where there is no synapse.
     """
-    cells, factors, release = circuit.neurons, circuit.prediction_factors, circuit.connectivity.release
-    v = predictions(circuit, up, stimuli) if predicted is None else predicted
-    rates = [stimuli, *(transfer(layer, neuron) for layer, neuron in zip(v[:-1], cells, strict=False))]
-    error = transfer_slope(v[-1], cells[-1]) * np.nan_to_num(targets - v[-1])  # -dL/dv^
-    found: list[FloatArray] = []
-    for k in reversed(range(len(up))):
-        found.append(factors[k] * (error.swapaxes(-1, -2) @ sources(circuit, rates[k])))
-        if circuit.has_missing_synapses:
-            found[-1] = np.where(np.isnan(up[k]), 0.0, found[-1])
-        if k > 0:
-            slope = transfer_slope(v[k - 1], cells[k - 1])
-            error = slope * (release * factors[k] * (error @ forward_weights(up[k], circuit, k)))
-    return found[::-1]
+    network = Feedforward(circuit)
+    v = network.predictions(up, stimuli) if predicted is None else predicted
+    return network.descent(up, stimuli, targets, v)
 
 
 def circuit_gains(circuit: Microcircuit) -> list[float]:
@@ -130,6 +162,7 @@ def circuit_gains(circuit: Microcircuit) -> list[float]:
     gains = [gain / alpha[-1]]
     for k in reversed(range(1, len(alpha))):
         below, above = circuit.neurons[k - 1], circuit.neurons[k]
-        gain *= below.g_top_down / below.g_hidden * (1.0 - above.partner_share) * scales[k - 1] / alpha[k]
+        passed_on = below.g_top_down / below.g_hidden * (1.0 - above.partner_share)
+        gain = gain * passed_on * scales[k - 1] / alpha[k]
         gains.append(gain / alpha[k - 1])
     return gains[::-1]

@@ -12,7 +12,7 @@ import numpy as np
 
 from .alignment import aligned_change
 from .backend import FloatArray, TrialResult, Weights, refuse_potentials
-from .layout import APICAL, BASAL, TUFT, Layout, sources
+from .layout import APICAL, BASAL, TUFT, Block, Layout, sources
 from .microcircuit import Microcircuit
 from .transfer import relative_slope, transfer
 from .variation import UNVARIED, Sample, Variation
@@ -73,6 +73,7 @@ class OdeMicrocircuit:
         decay = np.array([_decay(h, tau) for tau in time_constants]).reshape(-1, 1, 1, 1)
         self._keep_dendrites, self._add_dendrites = decay, 1.0 - decay
         self._keep_input = _decay(h, neuron.tau_syn)
+        self._is_prospective, self._is_noisy = neuron.latent_equilibrium, neuron.sigma_noise > 0.0
         self._keep_noise = _decay(h, neuron.tau_noise)
         self._shares_of_partners = [cells.partner_share for cells in circuit.neurons[1:]]
         self._keep_trace = _decay(h, plasticity.tau_s)
@@ -87,8 +88,7 @@ class OdeMicrocircuit:
         self._E = np.zeros_like(self._W)  # error times trace that the filter holds
         self._pending = False  # whether it holds anything
         self._X = np.zeros_like(self._W)  # scratch: error times trace of one step
-        self._matrices = [block.of(self._W) for block in layout.blocks]
-        self._transposed = [matrix.swapaxes(-1, -2) for matrix in self._matrices]
+        self._transposed = [block.of(self._W).swapaxes(-1, -2) for block in layout.blocks]
         self._products = [block.of(self._X) for block in layout.blocks]
         self._return_to_rest(1)
 
@@ -267,19 +267,17 @@ class OdeMicrocircuit:
         self._V_dendrites *= self._keep_dendrites
         np.multiply(arrivals.dendrites, self._add_dendrites, out=arrivals.dendrites)
         self._V_dendrites += arrivals.dendrites
-        from_basal, from_apical, *from_tuft = np.multiply(
-            arrivals.shares.dendrites, self._V_dendrites, out=arrivals.dendrites
-        )
-        u_inf = from_basal + from_apical
-        if from_tuft:
-            u_inf += from_tuft[0]
+        drawn = np.multiply(arrivals.shares.dendrites, self._V_dendrites, out=arrivals.dendrites)
+        u_inf = drawn[BASAL] + drawn[APICAL]
+        if self._has_tuft:
+            u_inf += drawn[TUFT]
         u_inf += arrivals.nudge
-        if self.circuit.neuron.sigma_noise > 0.0:
+        if self._is_noisy:
             u_inf += self._noise_current() / (layout.g_rest + arrivals.shares.g_nudge)
         self._V_soma -= u_inf
         self._V_soma *= arrivals.shares.decay
         self._V_soma += u_inf
-        u = u_inf if self.circuit.neuron.latent_equilibrium else self._V_soma
+        u = u_inf if self._is_prospective else self._V_soma
         rates = transfer(u, response)
         sent = rates if self._sends_rates and sample.gain is None and not self._aligns else self._send(rates, bias_rate)
 
@@ -294,13 +292,11 @@ class OdeMicrocircuit:
             self._align(rates, sent, learns)
 
         dendrites, nudge = arrivals.dendrites, arrivals.nudge  # used up, so there is room; 0 where nothing ever arrives
-        masks = iter(sample.masks) if sample.masks is not None else None
-        for block, matrix, weights in zip(layout.blocks, self._matrices, self._transposed, strict=True):
+        for block, weights in zip(layout.blocks, self._transposed, strict=True):
             pre = shown if block.from_inputs else sent[..., block.pre]
             onto = dendrites[block.dendrite][..., block.post]
-            if masks is not None and block.dendrite == BASAL:
-                there = (matrix[:, np.newaxis] * next(masks)).swapaxes(-1, -2)
-                np.matmul(pre[..., np.newaxis, :], there, out=onto[..., np.newaxis, :])
+            if sample.masks is not None and block.dendrite == BASAL:
+                self._transmit_masked(block, pre, onto)
             else:
                 np.matmul(pre, weights, out=onto)
         nudge[..., layout.outputs] = drive
@@ -348,6 +344,15 @@ class OdeMicrocircuit:
             sent[..., layout.inhibitory] = followed if gain is None else followed * gain[..., layout.hidden]
         sent *= release
         return sent
+
+    def _transmit_masked(self, block: Block, pre: FloatArray, onto: FloatArray) -> None:
+        """What arrives at basal dendrites if each sample has synapses of its own."""
+        weights = (block.of(self._W)[:, np.newaxis] * self._mask_of(block)).swapaxes(-1, -2)
+        np.matmul(pre[..., np.newaxis, :], weights, out=onto[..., np.newaxis, :])
+
+    def _mask_of(self, block: Block) -> FloatArray:
+        assert self._sample.masks is not None
+        return self._sample.masks[self._layout.onto.index(block)]
 
     def _error(self, rates: FloatArray, learns: FloatArray) -> FloatArray:
         """Errors of all dendrites: of basal ones and tufts (1/ms), of apical ones (mV)."""
@@ -417,12 +422,11 @@ class OdeMicrocircuit:
 
     def _outer(self, errors: FloatArray) -> None:
         """Error times trace of every synapse, summed over the batch, into the scratch."""
-        masks = iter(self._sample.masks) if self._sample.masks is not None else None
         for block, products in zip(self._layout.blocks, self._products, strict=True):
             error = errors[block.dendrite][..., block.post]
             trace = self._input_trace if block.from_inputs else self._trace[..., block.pre]
-            if masks is not None and block.dendrite == BASAL:
-                np.einsum("nbi,nbj,bij->nij", error, trace, next(masks), out=products, optimize=True)
+            if self._sample.masks is not None and block.dendrite == BASAL:
+                np.einsum("nbi,nbj,bij->nij", error, trace, self._mask_of(block), out=products, optimize=True)
             else:
                 np.matmul(error.swapaxes(-1, -2), trace, out=products)
 

@@ -80,6 +80,7 @@ class SteadyMicrocircuit:
         self.simulation_time_s = 0.0
         self._batch_size = batch_size
         self._layout = Layout(circuit)
+        self._output = circuit.neurons[-1]
         self._variation = Variation(circuit, seed) if circuit.is_random else None
         self._W, self._missing = self._layout.present(self._layout.flatten(weights))
         trial, free = circuit.trial, circuit.trial.free_learning
@@ -157,7 +158,7 @@ class SteadyMicrocircuit:
 
     def _teacher(self, targets: FloatArray | None, samples: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
         """Share of v_b in the potentials of output cells, and what the teacher adds to them (mV)."""
-        neuron = self.circuit.neurons[-1]
+        neuron = self._output
         alone = neuron.g_basal / (neuron.g_L + neuron.g_basal)
         if targets is None:
             shape = (*samples, self.circuit.sizes[-1])

@@ -29,8 +29,10 @@ class CellResponse(NamedTuple):
 
     def of(self, cells: slice | FloatArray) -> CellResponse:
         """That of some of the cells."""
-        values = (v if isinstance(v, float) else v[cells] for v in self[1:])
-        return CellResponse(self.transfer, *values)
+        form, gamma, beta, theta = self
+        if isinstance(gamma, float) and isinstance(beta, float) and isinstance(theta, float):
+            return self
+        return CellResponse(form, *(v if isinstance(v, float) else v[cells] for v in (gamma, beta, theta)))
 
 
 Response = NeuronParameters | CellResponse
@@ -68,8 +70,9 @@ def transfer(u: FloatArray, cells: Response, out: FloatArray | None = None) -> F
         Rates (1/ms), of the shape of u.
     """
     x = np.multiply(u, cells.beta, out=out)
-    if not _is(cells.theta, 0.0):
-        x -= cells.beta * cells.theta
+    theta, gamma = cells.theta, cells.gamma
+    if isinstance(theta, np.ndarray) or theta != 0.0:
+        x -= cells.beta * theta
     if cells.transfer == "softplus":
         y = np.copysign(x, -1.0)
         np.exp(y, out=y)
@@ -83,14 +86,9 @@ def transfer(u: FloatArray, cells: Response, out: FloatArray | None = None) -> F
         x *= 0.5
     else:
         np.maximum(x, 0.0, out=x)
-    if not _is(cells.gamma, 1.0):
-        x *= cells.gamma
+    if isinstance(gamma, np.ndarray) or gamma != 1.0:
+        x *= gamma
     return x
-
-
-def _is(value: float | FloatArray, number: float) -> bool:
-    """Whether all cells have this value, as far as one can tell without looking at each."""
-    return not isinstance(value, np.ndarray) and value == number
 
 
 def transfer_slope(u: FloatArray, cells: Response) -> FloatArray:
@@ -100,8 +98,7 @@ def transfer_slope(u: FloatArray, cells: Response) -> FloatArray:
         linear: FloatArray = cells.gamma * cells.beta * np.where(x > 0.0, 1.0, 0.0)
         return linear
     smaller = np.exp(-np.abs(x))
-    share = np.where(x >= 0.0, 1.0, smaller) / (1.0 + smaller)  # 1 / (1 + exp(-x))
-    slope: FloatArray = cells.gamma * cells.beta * share
+    slope: FloatArray = cells.gamma * cells.beta * np.where(x >= 0.0, 1.0, smaller) / (1.0 + smaller)
     if cells.transfer == "logistic":
         slope = slope * (np.where(x >= 0.0, smaller, 1.0) / (1.0 + smaller))
     return slope
