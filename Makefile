@@ -48,11 +48,14 @@ $(EXPERIMENTS): setup
 	test ! -f $@/study.toml || $(BIN)/pyramidal study $@
 	test ! -f $@/run.py || $(BIN)/python $@/run.py
 
+# on as many cores as there are; a worker that has done its share takes over from another
+SIDE_BY_SIDE = --numprocesses auto --maxprocesses 8 --dist worksteal
+
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not slow"
 
 nightly: setup sanitize mutations
 	$(BIN)/python -m pytest -m nightly

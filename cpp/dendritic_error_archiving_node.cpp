@@ -63,6 +63,18 @@ describe( const std::vector< double >& tau_s, const double tau_Delta )
     : String::compose( "tau_m = %1, tau_s = %2 and tau_Delta = %3 ms", tau_s[ 0 ], tau_s[ 1 ], tau_Delta );
 }
 
+//! "a, b or c".
+std::string
+alternatives( const std::vector< std::string >& names )
+{
+  std::string text;
+  for ( size_t i = 0; i < names.size(); ++i )
+  {
+    text += ( i == 0 ? "" : i + 1 < names.size() ? ", " : " or " ) + names[ i ];
+  }
+  return text;
+}
+
 //! All spikes of a population in one step.
 class PopulationSpikes : public SpikeEvent
 {
@@ -112,10 +124,18 @@ EventDeliveryManager::send< LastSlice >( Node&, LastSlice& slice, const long )
   }
 }
 
+DendriticErrorArchivingNode::DendriticErrorArchivingNode( const size_t n_ports )
+  : further_( n_ports - std::min( n_ports, n_near_ ) )
+{
+}
+
 DendriticErrorArchivingNode::DendriticErrorArchivingNode( const DendriticErrorArchivingNode& other )
   : Node( other )
   , clock_( other.clock_ )
   , stimulus_values_( other.stimulus_values_ )
+  , output_gain_values_( other.output_gain_values_ )
+  , noise_values_( other.noise_values_ )
+  , further_( other.further_.size() )
 {
 }
 
@@ -124,15 +144,14 @@ DendriticErrorArchivingNode::get_status( Dictionary& d ) const
 {
   clock_.get_status( d );
   d[ "stimulus_values" ] = stimulus_values_;
-  for ( size_t port = 0; port < NUM_COMPARTMENTS; ++port )
+  d[ "output_gain_values" ] = output_gain_values_;
+  d[ "noise_values" ] = noise_values_;
+  for ( size_t i = 0; i < readout_.size(); ++i )
   {
-    d[ readout_names[ port ] ] = readout_[ port ];
+    d[ readout_names[ i ] ] = readout_[ i ];
   }
   size_t bytes = 0;
-  for ( const Compartment& c : compartments_ )
-  {
-    bytes += c.archive.bytes();
-  }
+  for_each_compartment_( [ & ]( const Compartment& c ) { bytes += c.archive.bytes(); } );
   d[ "archive_bytes" ] = static_cast< long >( bytes );
   d[ names::frozen ] = is_asleep_ or is_frozen();
 }
@@ -147,13 +166,37 @@ DendriticErrorArchivingNode::set_status( const Dictionary& d )
     throw BadProperty( String::compose(
       "%1: stimulus_values must be finite numbers, or NaN for a trial without a stimulus", get_name() ) );
   }
+  std::vector< double > output_gain_values = output_gain_values_;
+  d.update_value( "output_gain_values", output_gain_values );
+  if ( not std::all_of( output_gain_values.begin(),
+         output_gain_values.end(),
+         []( const double gain ) { return 0.0 <= gain and gain <= std::numeric_limits< double >::max(); } ) )
+  {
+    throw BadProperty(
+      String::compose( "%1: output_gain_values must be finite numbers and not negative", get_name() ) );
+  }
+  std::vector< double > noise_values = noise_values_;
+  d.update_value( "noise_values", noise_values );
+  if ( not std::all_of(
+         noise_values.begin(), noise_values.end(), []( const double x ) { return std::isfinite( x ); } ) )
+  {
+    throw BadProperty( String::compose( "%1: noise_values must be finite numbers", get_name() ) );
+  }
   if ( d.known( names::frozen ) and kernel().simulation_manager.has_been_prepared() )
   {
     throw BadProperty( String::compose( "%1: frozen can be set only before Prepare and after Cleanup", get_name() ) );
   }
+  const TrialClock earlier_clock = clock_;
   const bool readout_begins_anew = clock_.set_status( d, get_name() ) or d.known( "trial_start" );
   set_clock_( present_time() );
+  if ( present_time() > clock_set_at_ )
+  {
+    earlier_clock_ = earlier_clock;
+    clock_set_at_ = present_time();
+  }
   stimulus_values_ = std::move( stimulus_values );
+  output_gain_values_ = std::move( output_gain_values );
+  noise_values_ = std::move( noise_values );
   if ( d.known( names::frozen ) )
   {
     is_asleep_ = false;  // NEST keeps the new value
@@ -185,7 +228,7 @@ DendriticErrorArchivingNode::register_plastic_synapse( const size_t port,
   const std::string& synapse )
 {
   require_error_( port, synapse );
-  Compartment& c = compartments_[ port ];
+  Compartment& c = compartment_( port );
   const bool are_others = c.tau_s != tau_s or c.tau_Delta != tau_Delta;
   if ( are_others and c.n_plastic > 0 )
   {
@@ -209,48 +252,101 @@ void
 DendriticErrorArchivingNode::unregister_plastic_synapse( const size_t port )
 {
   // the archive stays: a synapse that takes the place may meet a spike that is under way
-  --compartments_[ port ].n_plastic;
+  --compartment_( port ).n_plastic;
 }
 
 void
 DendriticErrorArchivingNode::register_stepping_synapse( const size_t port, const std::string& synapse )
 {
   require_error_( port, synapse );
-  compartments_[ port ].history.add_reader();
+  compartment_( port ).history.add_reader();
 }
 
 void
 DendriticErrorArchivingNode::register_rate_synapse( const size_t port, const std::string& synapse )
 {
   require_error_( port, synapse );
-  compartments_[ port ].recent.expect();
+  compartment_( port ).recent.expect();
+}
+
+void
+DendriticErrorArchivingNode::register_alignment_synapse( const size_t port,
+  const double tau_innovation,
+  const double tau_baseline,
+  const std::string& synapse )
+{
+  if ( not has_innovation() )
+  {
+    throw IllegalConnection( String::compose(
+      "%1 needs a target that knows what it sends beyond its expected rate; %2 does not", synapse, get_name() ) );
+  }
+  require_error_( port, synapse );
+  if ( innovations_.wanted()
+    and ( innovations_.tau() != tau_innovation or innovations_.tau_baseline() != tau_baseline ) )
+  {
+    throw IllegalConnection(
+      String::compose( "%1: all alignment synapses onto one cell must have the same tau_innovation and tau_baseline; "
+                       "there are synapses with %2 and %3 ms, got %4 and %5 ms",
+        synapse,
+        innovations_.tau(),
+        innovations_.tau_baseline(),
+        tau_innovation,
+        tau_baseline ) );
+  }
+  innovations_.add_reader( tau_innovation, tau_baseline );
 }
 
 void
 DendriticErrorArchivingNode::require_error_( const size_t port, const std::string& synapse ) const
 {
-  if ( not has_error( port ) )
+  const std::vector< Port >& ports = inputs().ports;
+  if ( port < ports.size() and ports[ port ].has_error )
   {
-    throw IllegalConnection( String::compose(
-      "%1 needs a compartment with a dendritic error: connect it to receptor_type 'basal' or 'apical' of %2",
-      synapse,
-      get_name() ) );
+    return;
   }
+  std::vector< std::string > learning;
+  for ( const Port& each : ports )
+  {
+    if ( each.has_error )
+    {
+      learning.push_back( "'" + each.name + "'" );
+    }
+  }
+  throw IllegalConnection(
+    String::compose( "%1 needs a compartment with a dendritic error: connect it to receptor_type %2 of %3",
+      synapse,
+      alternatives( learning ),
+      get_name() ) );
 }
 
 void
 DendriticErrorArchivingNode::refuse_receptor( const size_t receptor_type, const std::string& signal ) const
 {
+  if ( inputs().ports.empty() )
+  {
+    throw UnknownReceptor( String::compose( "%1 takes no %2: it has no receptors", get_name(), signal ) );
+  }
+  std::vector< std::string > ports, currents;
+  for ( const Port& port : inputs().ports )
+  {
+    ports.push_back( String::compose( "%1 = %2", port.name, ports.size() + 1 ) );
+  }
+  for ( const std::string& current : inputs().currents )
+  {
+    currents.push_back( String::compose( "%1 = %2", current, currents.size() ) );
+  }
+  const std::string others = currents.size() > 1
+    ? String::compose( "currents to %1, recorders to 0", alternatives( currents ) )
+    : "currents and recorders to 0";
   throw UnknownReceptor( String::compose(
-    "receptor_type %1 of %2 takes no %3: spikes and rates go to soma = %4, basal = %5 or apical = %6, potentials "
-    "(rate_connection_delayed) to nudge = %7, currents and recorders to 0, which is the default",
+    "receptor_type %1 of %2 takes no %3: spikes and rates go to %4, potentials (rate_connection_delayed) to nudge = "
+    "%5, %6, which is the default",
     receptor_type,
     get_name(),
     signal,
-    static_cast< size_t >( SOMA_RECEPTOR ),
-    static_cast< size_t >( BASAL_RECEPTOR ),
-    static_cast< size_t >( APICAL_RECEPTOR ),
-    static_cast< size_t >( NUDGE_RECEPTOR ) ) );
+    alternatives( ports ),
+    ports.size() + 1,
+    others ) );
 }
 
 void
@@ -269,25 +365,27 @@ DendriticErrorArchivingNode::prepare_run()
   notice_lost_signals_( now );
   steps_per_tic_ = 1.0 / static_cast< double >( Time::get_tics_per_step() );
   nudge_.make_room( event_reach() );
-  for ( Compartment& c : compartments_ )
-  {
-    c.rates.make_room( event_reach() );
-    c.recent.make_room( event_reach() );
-    if ( c.inputs.size() < event_reach() )  // the range of delays grows only before the first Simulate
+  innovations_.make_room( event_reach(), Time::get_resolution().get_ms() );
+  for_each_compartment_(
+    [ & ]( Compartment& c )
     {
-      c.inputs.assign( std::bit_ceil( event_reach() ), 0.0 );
-      c.mask = c.inputs.size() - 1;
-    }
-    if ( c.n_plastic > 0 and not c.archive.ready() )
-    {
-      std::vector< std::shared_ptr< const ArchiveTables > > tables;
-      for ( const double tau_s : c.tau_s )
+      c.rates.make_room( event_reach() );
+      c.recent.make_room( event_reach() );
+      if ( c.inputs.size() < event_reach() )  // the range of delays grows only before the first Simulate
       {
-        tables.push_back( ArchiveTables::get( Time::get_resolution().get_ms(), tau_s, c.tau_Delta, event_reach() ) );
+        c.inputs.assign( std::bit_ceil( event_reach() ), 0.0 );
+        c.mask = c.inputs.size() - 1;
       }
-      c.archive.start( tables, c.n_plastic, now, event_reach() );
-    }
-  }
+      if ( c.n_plastic > 0 and not c.archive.ready() )
+      {
+        std::vector< std::shared_ptr< const ArchiveTables > > tables;
+        for ( const double tau_s : c.tau_s )
+        {
+          tables.push_back( ArchiveTables::get( Time::get_resolution().get_ms(), tau_s, c.tau_Delta, event_reach() ) );
+        }
+        c.archive.start( tables, c.n_plastic, now, event_reach() );
+      }
+    } );
   potential_out_.known = rate_out_.known = false;
 }
 
@@ -310,23 +408,22 @@ DendriticErrorArchivingNode::notice_time_set_back_( const long now )
   {
     return;
   }
-  for ( const Compartment& c : compartments_ )
-  {
-    if ( ( c.archive.ready() and c.n_plastic > 0 ) or c.history.wanted() or c.recent.wanted() )
+  for_each_compartment_(
+    [ & ]( const Compartment& c )
     {
-      throw KernelException( String::compose(
-        "nest.biological_time was set back, but the plastic synapses onto %1 %2 count on a time that goes on: leave "
-        "biological_time alone and set trial_start to the present time, or begin anew with ResetKernel",
-        get_name(),
-        get_node_id() ) );
-    }
-  }
-  for ( Compartment& c : compartments_ )
-  {
-    c.archive = ErrorArchive();
-  }
+      if ( ( c.archive.ready() and c.n_plastic > 0 ) or c.history.wanted() or c.recent.wanted() )
+      {
+        throw KernelException( String::compose(
+          "nest.biological_time was set back, but the plastic synapses onto %1 %2 count on a time that goes on: leave "
+          "biological_time alone and set trial_start to the present time, or begin anew with ResetKernel",
+          get_name(),
+          get_node_id() ) );
+      }
+    } );
+  for_each_compartment_( []( Compartment& c ) { c.archive = ErrorArchive(); } );
   last_reset_ = lost_until_ = now;
   waiting_.clear();
+  innovations_.begin_anew();
   forget_readout_();
   clear_inputs();
 }
@@ -353,11 +450,12 @@ void
 DendriticErrorArchivingNode::clear_inputs()
 {
   nudge_.clear();
-  for ( Compartment& c : compartments_ )
-  {
-    std::fill( c.inputs.begin(), c.inputs.end(), 0.0 );
-    c.rates.clear();
-  }
+  for_each_compartment_(
+    []( Compartment& c )
+    {
+      std::fill( c.inputs.begin(), c.inputs.end(), 0.0 );
+      c.rates.clear();
+    } );
 }
 
 bool
@@ -366,21 +464,23 @@ DendriticErrorArchivingNode::begin_trial_from_rest_()
   last_reset_ = now_;
   next_reset_ = clock_.next_reset();
   clear_inputs();
-  for ( Compartment& c : compartments_ )
-  {
-    if ( c.archive.is_exhausted() )
+  innovations_.reset();
+  for_each_compartment_(
+    [ & ]( Compartment& c )
     {
-      report_exhaustion_();
-    }
-    else if ( c.archive.ready() )
-    {
-      c.archive.reset();
-    }
-    if ( c.history.wanted() )
-    {
-      c.history.reset( now_ );
-    }
-  }
+      if ( c.archive.is_exhausted() )
+      {
+        report_exhaustion_();
+      }
+      else if ( c.archive.ready() )
+      {
+        c.archive.reset();
+      }
+      if ( c.history.wanted() )
+      {
+        c.history.reset( now_ );
+      }
+    } );
   return true;
 }
 
@@ -397,15 +497,15 @@ void
 DendriticErrorArchivingNode::add_to_readout_( const Potentials& V )
 {
   ++readout_steps_;
-  for ( size_t port = 0; port < NUM_COMPARTMENTS; ++port )
+  for ( size_t i = 0; i < V.size(); ++i )
   {
-    readout_sums_[ port ] += V[ port ];
+    readout_sums_[ i ] += V[ i ];
   }
   if ( clock_.ends_readout( now_ ) )
   {
-    for ( size_t port = 0; port < NUM_COMPARTMENTS; ++port )
+    for ( size_t i = 0; i < V.size(); ++i )
     {
-      readout_[ port ].push_back( readout_sums_[ port ] / readout_steps_ );
+      readout_[ i ].push_back( readout_sums_[ i ] / readout_steps_ );
     }
     forget_readout_();
   }
@@ -496,13 +596,13 @@ DendriticErrorArchivingNode::handle( DelayedRateConnectionEvent& e )
 void
 DendriticErrorArchivingNode::handle( SICEvent& e )
 {
-  receive_( e, compartments_[ e.get_rport() ].rates, Time::get_resolution().get_ms() );
+  receive_( e, compartment_( e.get_rport() ).rates, Time::get_resolution().get_ms() );
 }
 
 size_t
 DendriticErrorArchivingNode::handles_test_event( DelayedRateConnectionEvent&, const size_t receptor_type )
 {
-  if ( receptor_type != NUDGE_RECEPTOR )
+  if ( inputs().ports.empty() or receptor_type != inputs().ports.size() + 1 )
   {
     refuse_receptor( receptor_type, "potentials" );
   }
@@ -513,12 +613,12 @@ DendriticErrorArchivingNode::handles_test_event( DelayedRateConnectionEvent&, co
 size_t
 DendriticErrorArchivingNode::handles_test_event( SICEvent&, const size_t receptor_type )
 {
-  if ( receptor_type < SOMA_RECEPTOR or receptor_type > APICAL_RECEPTOR )
+  if ( receptor_type < 1 or receptor_type > inputs().ports.size() )
   {
     refuse_receptor( receptor_type, "rates" );
   }
-  const size_t port = receptor_type - SOMA_RECEPTOR;
-  compartments_[ port ].rates.expect();
+  const size_t port = receptor_type - 1;
+  compartment_( port ).rates.expect();
   return port;
 }
 

@@ -7,6 +7,7 @@
 #ifndef PYRAMIDAL_DENDRITIC_ERROR_ARCHIVING_NODE_H
 #define PYRAMIDAL_DENDRITIC_ERROR_ARCHIVING_NODE_H
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <limits>
@@ -21,6 +22,7 @@
 #include "error_archive.h"
 #include "error_history.h"
 #include "recent_errors.h"
+#include "recent_innovations.h"
 #include "signal_buffer.h"
 #include "trial_clock.h"
 
@@ -46,25 +48,23 @@ namespace nest
 class DendriticErrorArchivingNode : public Node
 {
 public:
-  //! Receptor types, as users give them. NESTML numbers the spiking ports from 1 in the order in which they are declared.
-  enum Receptor : size_t
+  //! A spiking port of the model. Its number counts from 0 in the order of declaration, its receptor type, which users give, from 1.
+  struct Port
   {
-    SOMA_RECEPTOR = 1,
-    BASAL_RECEPTOR,
-    APICAL_RECEPTOR,
-    NUDGE_RECEPTOR
+    std::string name;
+    bool has_error;  //!< whether the model has an error of this compartment
   };
 
-  //! Port of a compartment, as NEST stores it in a connection.
-  enum Port : size_t
+  //! Inputs of the model. One more receptor type than there are spiking ports, `nudge`, takes potentials.
+  struct Inputs
   {
-    SOMA_PORT = 0,
-    BASAL_PORT,
-    APICAL_PORT,
-    NUM_COMPARTMENTS
+    std::vector< Port > ports;            //!< for spikes and rates; each one is a compartment
+    std::vector< std::string > currents;  //!< for currents; receptor types count from 0
   };
 
-  DendriticErrorArchivingNode() = default;
+  //! A node with this number of compartments.
+  explicit DendriticErrorArchivingNode( size_t n_ports );
+
   DendriticErrorArchivingNode( const DendriticErrorArchivingNode& );
 
   using Node::handle;
@@ -112,22 +112,44 @@ public:
   //! Have the latest errors of the compartment at this port kept for a plastic synapse that transmits a rate.
   void register_rate_synapse( size_t port, const std::string& synapse );
 
+  /**
+   * Have the innovation filtered for an alignment synapse onto the compartment at this port.
+   *
+   * Throws IllegalConnection if the cell has no innovation, if the compartment has no error, as dendrites do, or if synapses with another
+   * time constant (ms) read it.
+   */
+  void
+  register_alignment_synapse( size_t port, double tau_innovation, double tau_baseline, const std::string& synapse );
+
+  //! An alignment synapse is gone.
+  void
+  unregister_alignment_synapse()
+  {
+    innovations_.remove_reader();
+  }
+
   ErrorArchive&
   archive( const size_t port )
   {
-    return compartments_[ port ].archive;
+    return compartment_( port ).archive;
   }
 
   ErrorHistory&
   history( const size_t port )
   {
-    return compartments_[ port ].history;
+    return compartment_( port ).history;
   }
 
   const RecentErrors&
-  recent_errors( const size_t port ) const
+  recent_errors( const size_t port )
   {
-    return compartments_[ port ].recent;
+    return compartment_( port ).recent;
+  }
+
+  const RecentInnovations&
+  recent_innovations() const
+  {
+    return innovations_;
   }
 
   //! Time of a stamp in steps; much faster than NEST's integer division, and as exact: a step has few tics.
@@ -151,11 +173,18 @@ public:
     return last_reset_ < n and n <= next_reset_;
   }
 
+  //! Onset of the trial to which what was sent at time n (steps) belongs, if the cell learns in it; else -1 (steps).
+  long
+  learning_trial( const long n ) const
+  {
+    return ( n > clock_set_at_ ? clock_ : earlier_clock_ ).learning_trial( n - 1 );
+  }
+
   //! Add spikes with this sum of weights to what the compartment at the port gets in the step that begins at time now.
   void
   add_input( const size_t port, const long now, const double weight )
   {
-    Compartment& c = compartments_[ port ];
+    Compartment& c = compartment_( port );
     c.inputs[ now & c.mask ] += weight;
   }
 
@@ -169,23 +198,26 @@ public:
   {
     if ( n > std::max( last_reset_, lost_until_ ) )
     {
-      compartments_[ port ].rates.add( n - 1 + delay, weighted_rate );
+      compartment_( port ).rates.add( n - 1 + delay, weighted_rate );
     }
   }
 
-  //! Have the processor fetch the compartment at the port. Only the address is used: the cell need not exist.
+  //! Have the processor fetch the compartment at the port, if it is a near one. Only the address is used: the cell need not exist.
   void
   prefetch( const size_t port ) const
   {
-    const char* const c = reinterpret_cast< const char* >( &compartments_[ port ] );
+    const char* const c = reinterpret_cast< const char* >( compartments_.data() + std::min( port, n_near_ - 1 ) );
     __builtin_prefetch( c );
     __builtin_prefetch( c + cache_line_ );
   }
 
 protected:
-  //! Whether the model has an error of the compartment at this port.
+  //! What the model has declared.
+  virtual const Inputs& inputs() const = 0;
+
+  //! Whether the model knows what it sends beyond its expected rate.
   virtual bool
-  has_error( size_t ) const
+  has_innovation() const
   {
     return false;
   }
@@ -249,7 +281,7 @@ protected:
   double
   take_input( const size_t port )
   {
-    Compartment& c = compartments_[ port ];
+    Compartment& c = compartment_( port );
     const double spikes = std::exchange( c.inputs[ now_ & c.mask ], 0.0 );
     const double rates = c.rates.take( now_ );
     return std::isnan( rates ) ? spikes : spikes + rates;
@@ -259,17 +291,45 @@ protected:
   double
   stimulus() const
   {
-    const size_t trial = static_cast< size_t >( clock_.trial() );
-    return clock_.stimulates( now_ ) and trial < stimulus_values_.size() ? stimulus_values_[ trial ]
-                                                                         : SignalBuffer::none;
+    return clock_.stimulates( now_ ) ? of_trial_( stimulus_values_, SignalBuffer::none ) : SignalBuffer::none;
   }
 
-  //! Keep the error of the compartment at this port, at the end of the step; 0 outside of its learning windows and asleep.
-  void
-  archive_error( const size_t port, const double error )
+  //! What the output of the cell is multiplied by in the present trial.
+  double
+  output_gain() const
   {
-    Compartment& c = compartments_[ port ];
-    const bool learns = port == APICAL_PORT ? clock_.apical_learns( now_ ) : clock_.basal_learns( now_ );
+    return of_trial_( output_gain_values_, 1.0 );
+  }
+
+  /**
+   * Known noise of the rate in the present trial (sqrt(1/ms)).
+   *
+   * Its sign changes in the middle of the window of learning, so that it has no mean in which it could meet that of other rates.
+   */
+  double
+  output_noise() const
+  {
+    const double value = of_trial_( noise_values_, 0.0 );
+    return clock_.is_in_second_half( now_ ) ? -value : value;
+  }
+
+  //! What the nudging conductance is multiplied by in this step.
+  double
+  nudge_ramp() const
+  {
+    return clock_.nudge_ramp( now_ );
+  }
+
+  /**
+   * Keep the error of the compartment at this port, at the end of the step; 0 outside of its learning windows and asleep.
+   *
+   * All dendrites but the one whose port is called apical have the learning windows of the basal one.
+   */
+  void
+  archive_error( const size_t port, const bool is_apical, const double error )
+  {
+    Compartment& c = compartment_( port );
+    const bool learns = is_apical ? clock_.apical_learns( now_ ) : clock_.basal_learns( now_ );
     const double gated = learns and not is_asleep_ ? error : 0.0;
     if ( c.archive.ready() )
     {
@@ -283,6 +343,21 @@ protected:
     {
       c.recent.archive( now_ + 1, gated, last_reset_ );
     }
+  }
+
+  //! Whether somebody reads the innovation.
+  bool
+  wants_innovation() const
+  {
+    return innovations_.wanted();
+  }
+
+  //! Filter and keep what was sent in this step beyond the expected rate, and that rate (1/ms); asleep, nothing is sent or expected.
+  void
+  archive_innovation( const double innovation, const double rate )
+  {
+    const bool learns = clock_.basal_learns( now_ ) and not is_asleep_;
+    innovations_.archive( now_ + 1, is_asleep_ ? 0.0 : innovation, rate, learns, last_reset_ );
   }
 
   //! Average the potentials (mV) over the read-out window.
@@ -354,7 +429,45 @@ private:
     bool known = false;            //!< whether heard is up to date
   };
 
-  using Potentials = std::array< double, NUM_COMPARTMENTS >;
+  //! Compartments that lie in the node itself, where a synapse can have them fetched; few models have more.
+  static constexpr size_t n_near_ = 3;
+
+  using Potentials = std::array< double, 3 >;  //!< of soma, basal and apical dendrite (mV)
+
+  Compartment&
+  compartment_( const size_t port )
+  {
+    if ( port < n_near_ ) [[likely]]
+    {
+      return compartments_[ port ];
+    }
+    return further_[ port - n_near_ ];
+  }
+
+  //! Call a function with each compartment.
+  template < typename FunctionT >
+  void
+  for_each_compartment_( const FunctionT& function )
+  {
+    std::for_each( compartments_.begin(), compartments_.end(), function );
+    std::for_each( further_.begin(), further_.end(), function );
+  }
+
+  template < typename FunctionT >
+  void
+  for_each_compartment_( const FunctionT& function ) const
+  {
+    std::for_each( compartments_.begin(), compartments_.end(), function );
+    std::for_each( further_.begin(), further_.end(), function );
+  }
+
+  //! Value of the present trial, or what holds if there is none.
+  double
+  of_trial_( const std::vector< double >& values, const double otherwise ) const
+  {
+    const size_t trial = static_cast< size_t >( clock_.trial() );
+    return trial < values.size() ? values[ trial ] : otherwise;
+  }
 
   template < typename EventT >
   void receive_( EventT& e, SignalBuffer& buffer, double factor );
@@ -376,22 +489,28 @@ private:
   void report_divergence_( double V ) const;
   [[gnu::cold]] void report_exhaustion_() const;
 
-  double steps_per_tic_ = 0.0;                                //!< inverse of NEST's tics per step
-  long last_reset_ = 0;                                       //!< time of the last reset (steps)
-  long next_reset_ = std::numeric_limits< long >::max();      //!< time of the next one (steps)
-  std::array< Compartment, NUM_COMPARTMENTS > compartments_;  //!< soma, basal and apical dendrite
+  double steps_per_tic_ = 0.0;                            //!< inverse of NEST's tics per step
+  long last_reset_ = 0;                                   //!< time of the last reset (steps)
+  long next_reset_ = std::numeric_limits< long >::max();  //!< time of the next one (steps)
+  std::array< Compartment, n_near_ > compartments_;       //!< the first ones: soma, basal and apical dendrite
   TrialClock clock_;
-  std::vector< double > stimulus_values_;                          //!< one for each trial; NaN: none
-  SignalBuffer nudge_;                                             //!< potentials of partner cells and teachers (mV)
-  Outlet< DelayedRateConnectionEvent > potential_out_;             //!< V_prospective (mV)
-  Outlet< SICEvent > rate_out_;                                    //!< rate (1/ms)
-  Potentials readout_sums_{};                                      //!< over the present read-out window (mV)
-  long readout_steps_ = 0;                                         //!< steps in it so far
-  std::array< std::vector< double >, NUM_COMPARTMENTS > readout_;  //!< means of the trials (mV)
-  long now_ = -1;           //!< time at which the present or last step begins (steps)
+  std::vector< double > stimulus_values_;               //!< one for each trial; NaN: none
+  SignalBuffer nudge_;                                  //!< potentials of partner cells and teachers (mV)
+  Outlet< DelayedRateConnectionEvent > potential_out_;  //!< V_prospective (mV)
+  Outlet< SICEvent > rate_out_;                         //!< rate (1/ms)
+  Potentials readout_sums_{};                           //!< over the present read-out window (mV)
+  long readout_steps_ = 0;                              //!< steps in it so far
+  std::array< std::vector< double >, 3 > readout_;      //!< means of the trials (mV)
+  long now_ = -1;                                       //!< time at which the present or last step begins (steps)
   bool is_asleep_ = false;  //!< whether the cell was frozen when the run began; beside now_, as every step needs both
   std::vector< std::function< void() > > waiting_;  //!< deliver the events that wait for it
   long lost_until_ = 0;                             //!< time up to which NEST has lost all signals (steps)
+  std::vector< double > output_gain_values_;        //!< one for each trial
+  std::vector< double > noise_values_;              //!< one for each trial (sqrt(1/ms))
+  std::vector< Compartment > further_;              //!< compartments of the other ports
+  RecentInnovations innovations_;                   //!< for alignment synapses
+  TrialClock earlier_clock_;  //!< of the time before the clock was set, from which events may still come
+  long clock_set_at_ = 0;     //!< that time (steps)
 };
 
 }  // namespace nest

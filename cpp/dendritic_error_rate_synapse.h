@@ -137,8 +137,11 @@ public:
 
   void check_connection( Node& source, Node& target, size_t receptor_type, const CommonPropertiesType& cp );
 
-  //! Receive the rates of a slice: for each, bring the weight up to date and deliver.
-  bool send( Event& e, size_t tid, const CommonPropertiesType& cp );
+  bool
+  send( Event& e, const size_t tid, const CommonPropertiesType& cp )
+  {
+    return receive_( e, tid, cp, []( const double rate, long ) { return rate; } );
+  }
 
   void get_status( Dictionary& d ) const;
   void set_status( const Dictionary& d, ConnectorModel& cm );
@@ -149,13 +152,22 @@ public:
     weight_ = weight;
   }
 
-private:
+protected:
   DendriticErrorArchivingNode&
   node_( const size_t tid ) const
   {
     return *static_cast< DendriticErrorArchivingNode* >( get_target( tid ) );
   }
 
+  /**
+   * Receive the rates of a slice: for each, bring the weight up to date and deliver.
+   *
+   * released( rate, n ) is what is transmitted of the rate of the step that ended at time n (steps).
+   */
+  template < typename ReleasedT >
+  bool receive_( Event& e, size_t tid, const CommonPropertiesType& cp, ReleasedT released );
+
+private:
   //! Bring the weight up to the time n (steps) of the next rate, which has not yet entered the trace.
   void advance_to_( long n, const RecentErrors& errors, const CommonPropertiesType& cp );
 
@@ -237,8 +249,12 @@ dendritic_error_rate_synapse< targetidentifierT >::advance_to_( const long n,
 }
 
 template < typename targetidentifierT >
+template < typename ReleasedT >
 bool
-dendritic_error_rate_synapse< targetidentifierT >::send( Event& e, const size_t tid, const CommonPropertiesType& cp )
+dendritic_error_rate_synapse< targetidentifierT >::receive_( Event& e,
+  const size_t tid,
+  const CommonPropertiesType& cp,
+  const ReleasedT released )
 {
   SICEvent& rates = static_cast< SICEvent& >( e );
   DendriticErrorArchivingNode& node = node_( tid );
@@ -247,15 +263,16 @@ dendritic_error_rate_synapse< targetidentifierT >::send( Event& e, const size_t 
   long n = kernel().simulation_manager.get_slice_origin().get_steps() - kernel().connection_manager.get_min_delay();
   for ( auto it = rates.begin(); it != rates.end(); )
   {
-    const double rate = rates.get_coeffvalue( it );  // advances it
+    const double sent = rates.get_coeffvalue( it );  // advances it
     ++n;
     if ( not std::exchange( is_ahead_, false ) )
     {
       advance_to_( n, errors, cp );
     }
     trace_ *= cp.keep_trace;
-    if ( not std::isnan( rate ) )  // NaN: nothing was sent
+    if ( not std::isnan( sent ) )  // NaN: nothing was sent
     {
+      const double rate = released( sent, n );
       trace_ += cp.add_rate * rate;
       node.receive_rate( get_rport(), n, get_delay_steps(), weight_ * rate * h );
     }

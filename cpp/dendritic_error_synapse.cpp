@@ -26,8 +26,7 @@ DendriticErrorCommonProperties< n_traces >::get_status( Dictionary& d ) const
     d[ "tau_m" ] = tau_m;
   }
   d[ "tau_Delta" ] = tau_Delta;
-  d[ "Wmin" ] = Wmin;
-  d[ "Wmax" ] = Wmax;
+  bounds.get_status( d );
 }
 
 template < size_t n_traces >
@@ -42,8 +41,7 @@ DendriticErrorCommonProperties< n_traces >::set_status( const Dictionary& d, Con
     d.update_value( "tau_m", changed.tau_m );
   }
   d.update_value( "tau_Delta", changed.tau_Delta );
-  d.update_value( "Wmin", changed.Wmin );
-  d.update_value( "Wmax", changed.Wmax );
+  changed.bounds.set_status( d, cm.get_name() );
 
   if ( not std::isfinite( changed.eta ) )
   {
@@ -62,11 +60,6 @@ DendriticErrorCommonProperties< n_traces >::set_status( const Dictionary& d, Con
   {
     throw BadProperty( String::compose(
       "tau_Delta must be positive, or 0 for no filter, got %1 ms (%2)", changed.tau_Delta, cm.get_name() ) );
-  }
-  if ( not( changed.Wmin <= changed.Wmax ) )
-  {
-    throw BadProperty( String::compose(
-      "Wmin must not exceed Wmax, got %1 and %2 mV ms (%3)", changed.Wmin, changed.Wmax, cm.get_name() ) );
   }
   if ( not( changed.tau_m > 0.0 and std::isfinite( changed.tau_m ) ) )
   {
@@ -87,23 +80,7 @@ DendriticErrorCommonProperties< n_traces >::set_status( const Dictionary& d, Con
   tau_s = changed.tau_s;
   tau_m = changed.tau_m;
   tau_Delta = changed.tau_Delta;
-  Wmin = changed.Wmin;
-  Wmax = changed.Wmax;
-}
-
-template < size_t n_traces >
-void
-DendriticErrorCommonProperties< n_traces >::check_weight( const double weight, const std::string& synapse ) const
-{
-  if ( not std::isfinite( weight ) )
-  {
-    throw BadProperty( String::compose( "the weight must be a finite number, got %1 (%2)", weight, synapse ) );
-  }
-  if ( not( Wmin <= weight and weight <= Wmax ) )
-  {
-    throw BadProperty( String::compose(
-      "the weight must lie in [Wmin, Wmax] = [%1, %2] mV ms, got %3 (%4)", Wmin, Wmax, weight, synapse ) );
-  }
+  bounds = changed.bounds;
 }
 
 template < size_t n_traces >

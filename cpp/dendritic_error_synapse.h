@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
@@ -26,6 +25,7 @@
 #include "dendritic_error_archiving_node.h"
 #include "packed_target.h"
 #include "synaptic_integral.h"
+#include "weight_bounds.h"
 
 namespace nest
 {
@@ -140,11 +140,15 @@ public:
       const double d = replaced_half_difference_();
       norm = d == 0.0 ? tau_m / ( tau_m - tau_s ) : 1.0 / ( 2.0 * d * tau_s );
     }
-    return { eta * norm * Time::get_resolution().get_ms(), Wmin, Wmax };
+    return { eta * norm * Time::get_resolution().get_ms(), bounds.Wmin, bounds.Wmax };
   }
 
   //! Throws BadProperty if the weight is not allowed.
-  void check_weight( double weight, const std::string& synapse ) const;
+  void
+  check_weight( const double weight, const std::string& synapse ) const
+  {
+    bounds.check( weight, synapse );
+  }
 
 private:
   // A trace that rises is ( exp( -( m - d ) t ) - exp( -( m + d ) t ) ) / ( 2 d tau_s ) = t exp( -m t ) / tau_s ( 1 + ( d t )^2 / 6 + ... ),
@@ -167,12 +171,11 @@ private:
     return std::abs( d ) < least ? std::copysign( least, d ) : 0.0;
   }
 
-  double eta = 0.0;                                          //!< learning rate (weight units per error, trace and ms)
-  double tau_s = n_traces > 0 ? 1.0 : 0.0;                   //!< of the presynaptic trace, or of its rise (ms)
-  double tau_m = 10.0;                                       //!< of the decay of a trace that rises (ms)
-  double tau_Delta = 1.0;                                    //!< of the filter, 0: none (ms)
-  double Wmin = -std::numeric_limits< double >::infinity();  //!< smallest weight (mV ms)
-  double Wmax = std::numeric_limits< double >::infinity();   //!< largest weight (mV ms)
+  double eta = 0.0;                         //!< learning rate (weight units per error, trace and ms)
+  double tau_s = n_traces > 0 ? 1.0 : 0.0;  //!< of the presynaptic trace, or of its rise (ms)
+  double tau_m = 10.0;                      //!< of the decay of a trace that rises (ms)
+  double tau_Delta = 1.0;                   //!< of the filter, 0: none (ms)
+  WeightBounds bounds;
 
   template < size_t >
   friend class DendriticErrorSynapse;
@@ -238,10 +241,7 @@ public:
   send( Event& e, const size_t tid, const CommonPropertiesType& cp )
   {
     deliver( Spikes( e, cp ) );
-    e.set_receiver( *get_target( tid ) );
-    e.set_weight( state_.weight() );
-    e.set_delay_steps( get_delay_steps() );
-    e.set_rport( get_rport() );
+    describe_( e, tid );
     return true;
   }
 
@@ -269,6 +269,23 @@ public:
     state_.set_weight( weight );
   }
 
+protected:
+  DendriticErrorArchivingNode*
+  node_() const
+  {
+    return static_cast< DendriticErrorArchivingNode* >( get_target( 0 ) );
+  }
+
+  //! Leave in the event what a weight_recorder wants to know.
+  void
+  describe_( Event& e, const size_t tid ) const
+  {
+    e.set_receiver( *get_target( tid ) );
+    e.set_weight( state_.weight() );
+    e.set_delay_steps( get_delay_steps() );
+    e.set_rport( get_rport() );
+  }
+
 private:
   class ConnTestDummyNode : public ConnTestDummyNodeBase
   {
@@ -281,12 +298,6 @@ private:
       return invalid_port;
     }
   };
-
-  DendriticErrorArchivingNode*
-  node_() const
-  {
-    return static_cast< DendriticErrorArchivingNode* >( get_target( 0 ) );
-  }
 
   //! Archive of the target; nullptr for the prototype of a model and before the first Simulate.
   ErrorArchive* archive_() const;
@@ -539,8 +550,10 @@ deliver_to_all_targets( Connector< ConnectionT >& connector,
       if ( is_recorded )
       {
         e.set_port( i );
-        connection->send( e, tid, cp );
-        connector.send_weight_event( tid, i, e, cp );
+        if ( connection->send( e, tid, cp ) )
+        {
+          connector.send_weight_event( tid, i, e, cp );
+        }
       }
       else
       {

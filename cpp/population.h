@@ -16,7 +16,9 @@
 #include "static_synapse.h"
 #include "static_synapse_hom_w.h"
 
+#include "alignment_synapse.h"
 #include "dendritic_error_synapse.h"
+#include "releasing_dendritic_error_synapse.h"
 
 namespace nest
 {
@@ -37,8 +39,8 @@ Here all spikes of a step leave as one event that carries their number, so that 
 however many spikes it has.
 
 Targets are pyramidal_neuron, pyramidal_population and recorders; synapses are static_synapse, static_synapse_hom_w,
-dendritic_error_synapse, dendritic_error_psp_synapse and their copies. Connect refuses all others: they would take the event for one spike,
-or write something else into it. A spike_recorder gets every spike. There is no refractory time: t_ref is 0.
+dendritic_error_synapse, dendritic_error_psp_synapse, releasing_dendritic_error_synapse, alignment_synapse and their copies. Connect
+refuses all others: they would take the event for one spike, or write something else into it. A spike_recorder gets every spike. There is no refractory time: t_ref is 0.
 
 Parameters
 ++++++++++
@@ -120,6 +122,8 @@ private:
   {
     if ( not is_model_of_< DendriticErrorSynapse< 1 >,
            DendriticErrorSynapse< 2 >,
+           ReleasingDendriticErrorSynapse,
+           AlignmentSynapse,
            static_synapse< TargetIdentifierPtrRport >,
            static_synapse< TargetIdentifierIndex >,
            static_synapse_hom_w< TargetIdentifierPtrRport >,
@@ -127,8 +131,8 @@ private:
     {
       throw IllegalConnection( String::compose(
         "%1 sends all spikes of a step as one event, which %2 does not understand: take static_synapse, "
-        "static_synapse_hom_w, dendritic_error_synapse or dendritic_error_psp_synapse, or, in place of the population, "
-        "%3",
+        "static_synapse_hom_w, dendritic_error_synapse, dendritic_error_psp_synapse, releasing_dendritic_error_synapse "
+        "or alignment_synapse, or, in place of the population, %3",
         this->get_name(),
         model.get_name(),
         "pyramidal_neuron or stimulus_neuron" ) );

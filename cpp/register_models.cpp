@@ -8,23 +8,23 @@
 
 #include "nest_impl.h"
 
+#include "alignment_synapse.h"
 #include "dendritic_error_rate_synapse.h"
 #include "dendritic_error_synapse.h"
-#include "population.h"
+#include "releasing_dendritic_error_synapse.h"
 #include "target_buffers.h"
-
-// generated from nestml_models
-#include "pyramidal_neuron.h"
-#include "stimulus_neuron.h"
 
 void
 register_models()
 {
   target_buffers::allow_two_rounds();
   target_buffers::clear();
-  nest::register_node_model< nest::Population< pyramidal_neuron > >( "pyramidal_population" );
-  nest::register_node_model< nest::Population< stimulus_neuron > >( "stimulus_population" );
   nest::register_connection_model< nest::dendritic_error_synapse >( "dendritic_error_synapse" );
   nest::register_connection_model< nest::dendritic_error_psp_synapse >( "dendritic_error_psp_synapse" );
   nest::register_connection_model< nest::dendritic_error_rate_synapse >( "dendritic_error_rate_synapse" );
+  nest::register_connection_model< nest::alignment_synapse >( "alignment_synapse" );
+  nest::register_connection_model< nest::alignment_rate_synapse >( "alignment_rate_synapse" );
+  nest::register_connection_model< nest::releasing_dendritic_error_synapse >( "releasing_dendritic_error_synapse" );
+  nest::register_connection_model< nest::releasing_dendritic_error_rate_synapse >(
+    "releasing_dendritic_error_rate_synapse" );
 }

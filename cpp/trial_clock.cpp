@@ -88,6 +88,8 @@ TrialClock::get_status( Dictionary& d ) const
   d[ "learning_apical" ] = window_names[ apical_ - 1 ];
   d[ "readout_start" ] = milliseconds( readout_.start, never_ );
   d[ "readout_stop" ] = milliseconds( readout_.stop, never_ );
+  d[ "nudge_ramp_start" ] = milliseconds( nudge_ramp_start_, never_ );
+  d[ "nudge_ramp_duration" ] = milliseconds( nudge_ramp_duration_, never_ );
 }
 
 bool
@@ -107,6 +109,8 @@ TrialClock::set_status( const Dictionary& d, const std::string& model )
   read_windows( d, model, "learning_apical", changed.apical_ );
   read( "readout_start", changed.readout_.start );
   read( "readout_stop", changed.readout_.stop );
+  read( "nudge_ramp_start", changed.nudge_ramp_start_ );
+  read( "nudge_ramp_duration", changed.nudge_ramp_duration_ );
   d.update_value( "trial_reset", changed.reset_ );
   d.update_value( "learning", changed.learning_ );
   if ( changed.period_ > 0 and changed.readout_.stop > changed.period_ )

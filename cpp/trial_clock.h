@@ -7,6 +7,7 @@
 #ifndef PYRAMIDAL_TRIAL_CLOCK_H
 #define PYRAMIDAL_TRIAL_CLOCK_H
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -82,10 +83,33 @@ public:
     return now - onset_;
   }
 
+  //! Onset of the trial in which a past step lies that began at time t, if anything is learned in it; else -1 (steps).
+  long
+  learning_trial( const long t ) const
+  {
+    if ( not learning_ or t < start_ )
+    {
+      return -1;
+    }
+    if ( trial_ >= 0 and t >= onset_ )
+    {
+      return onset_;
+    }
+    return period_ == 0 ? start_ : start_ + ( t - start_ ) / period_ * period_;
+  }
+
   bool
   stimulates( const long now ) const
   {
     return trial_ >= 0 and stimulus_.contains( phase( now ) - stimulus_start_ );
+  }
+
+  //! Whether more than half of the window of learning is over; false if it has no end.
+  bool
+  is_in_second_half( const long now ) const
+  {
+    const Window& w = learning_window_;
+    return w.stop != never_ and phase( now ) >= w.start + ( w.stop - w.start ) / 2;
   }
 
   bool
@@ -98,6 +122,16 @@ public:
   apical_learns( const long now ) const
   {
     return learns_( now, apical_ );
+  }
+
+  //! Share of the nudging conductance at the end of the step that begins at time now; rises from 0 to 1 in every trial.
+  double
+  nudge_ramp( const long now ) const
+  {
+    return nudge_ramp_duration_ == 0
+      ? 1.0
+      : std::clamp(
+          ( static_cast< double >( phase( now ) + 1 ) - nudge_ramp_start_ ) / nudge_ramp_duration_, 0.0, 1.0 );
   }
 
   bool
@@ -157,6 +191,8 @@ private:
   Windows basal_ = TAUGHT;                  //!< in which the basal dendrite learns
   Windows apical_ = TAUGHT;                 //!< in which the apical dendrite learns
   Window readout_ = { 0, 0 };               //!< over which potentials are averaged (steps)
+  long nudge_ramp_start_ = 0;               //!< from here the nudging conductance rises (steps)
+  long nudge_ramp_duration_ = 0;            //!< how long (steps); 0: it is there from the onset
 
   long trial_ = -1;      //!< number of the present trial
   long onset_ = 0;       //!< of the present trial (steps)

@@ -2,7 +2,7 @@
 """Spiking cortical microcircuits with multi-compartment pyramidal neurons that learn, in stock NEST.
 
 `train` trains a `Microcircuit` on a task; `resume`, `evaluate` and `open_run` go on from there; `Samples` are for tasks of your own.
-`run_study` runs a grid of runs, and `open_study` shows what came out.
+`weights_from_mlp` begins where a conventional network ended. `run_study` runs a grid of runs, and `open_study` shows what came out.
 `MicrocircuitClassifier` and `MicrocircuitRegressor` have scikit-learn's interface. `install` loads the models into NEST. The same
 from a shell: ``pyramidal --help``.
 """
@@ -35,12 +35,14 @@ _PLACES = {
     "run_study": "studies.execution",
     "train": "runs.api",
     "train_seeds": "runs.training",
+    "weights_from_mlp": "networks.mlp",
 }
 
 if TYPE_CHECKING:
     from .kernel.module import ModuleError as ModuleError
     from .kernel.module import install as install
     from .networks.microcircuit import Microcircuit as Microcircuit
+    from .networks.mlp import weights_from_mlp as weights_from_mlp
     from .runs.api import Run as Run
     from .runs.api import evaluate as evaluate
     from .runs.api import open_run as open_run

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pynest_tools.networks.backend import Weights
-from pynest_tools.networks.gradient import circuit_gains, descent, prediction_factors, predictions
+from pynest_tools.networks.gradient import circuit_gains, descent, predictions
 from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.steady import SteadyMicrocircuit
 from pynest_tools.networks.transfer import transfer, transfer_slope
@@ -101,7 +101,7 @@ class CircuitRule:
             self._feedback(above.swapaxes(-1, -2), drawn)
             for above, drawn in zip(up[1:], problem.weights.down, strict=True)
         ]
-        weights = self_predicting_weights(Weights(up=up, ip=[], pi=[], down=down), problem.circuit.neuron)
+        weights = self_predicting_weights(Weights(up=up, ip=[], pi=[], down=down), problem.circuit)
         self._network.set_weights(weights)
         self._network.run(problem.samples.stimuli, problem.samples.targets, learn=True)
         return [after - before for after, before in zip(self._network.get_weights().up, up, strict=True)]
@@ -176,7 +176,7 @@ def cell_perturbation(problem: Problem, up: Matrices, n: int, rng: np.random.Gen
     """
     circuit, samples = problem.circuit, problem.samples
     rates, xi = samples.stimuli[:, np.newaxis], []
-    for matrix, factor in zip(up, prediction_factors(circuit), strict=True):
+    for matrix, factor in zip(up, circuit.prediction_factors, strict=True):
         v = factor * (rates @ matrix[:, np.newaxis].swapaxes(-1, -2))
         xi.append(rng.standard_normal((v.shape[0], n, *v.shape[2:])))
         v = v + SIGMA * xi[-1]
@@ -193,7 +193,7 @@ def node_perturbation(problem: Problem, up: Matrices, n: int, rng: np.random.Gen
     """
     found = []
     estimates = cell_perturbation(problem, up, n, rng)
-    factors = prediction_factors(problem.circuit)
+    factors = problem.circuit.prediction_factors
     for factor, estimate, rates in zip(factors, estimates, problem.presynaptic_rates(up), strict=True):
         found.append(factor * (estimate.swapaxes(-1, -2) @ rates[:, np.newaxis]))
     return found
@@ -206,7 +206,7 @@ ESTIMATORS: dict[str, Estimator] = {"weight perturbation": weight_perturbation, 
 def cell_descent(problem: Problem, up: Matrices) -> Matrices:
     """-dL/dv^ of all cells but the inputs, by backpropagation; each of shape (networks, patterns, cells) (1/ms)."""
     circuit = problem.circuit
-    v, factors = predictions(circuit, up, problem.samples.stimuli), prediction_factors(circuit)
+    v, factors = predictions(circuit, up, problem.samples.stimuli), circuit.prediction_factors
     errors = [transfer_slope(v[-1], circuit.neuron) * (problem.samples.targets - v[-1])]
     for matrix, factor, layer in zip(up[:0:-1], factors[:0:-1], v[-2::-1], strict=True):
         errors.append(transfer_slope(layer, circuit.neuron) * factor * (errors[-1] @ matrix))
@@ -225,7 +225,7 @@ def effective_parameters(problem: Problem, up: Matrices) -> Array:
     g_squared = sum(np.sum(g**2, axis=(-1, -2)) for g in gradient)
     length = np.sqrt(g_squared)[:, np.newaxis, np.newaxis]
     a_squared, J_squared, J_along, g_s_squared, g_s_along = np.zeros((5, *problem.samples.labels.shape))
-    layers = (prediction_factors(problem.circuit), problem.presynaptic_rates(up), cell_descent(problem, up), gradient)
+    layers = (problem.circuit.prediction_factors, problem.presynaptic_rates(up), cell_descent(problem, up), gradient)
     for factor, rates, a, g in zip(*layers, strict=True):
         along = factor * rates @ (g / length).swapaxes(-1, -2)
         of_one_cell = factor**2 * np.sum(rates**2, axis=-1)

@@ -65,7 +65,7 @@ def expectations(spec: RunSpecification) -> dict[str, float]:
     circuit, weights, order = spec.network, spec.initial_weights(), spec.order()
     neuron, trial, down = circuit.neuron, circuit.trial, weights.down[0]
     epochs = [spec.task.epoch(order).stimuli for _ in range(spec.training.epochs)]
-    network = SteadyMicrocircuit(circuit, self_predicting_weights(weights, neuron))
+    network = SteadyMicrocircuit(circuit, self_predicting_weights(weights, circuit))
     samples = (np.concatenate(epochs), tested_set(spec.task)[1].stimuli)
     r, r_held_out = (transfer(network.run(x, None, learn=False).output, neuron) for x in samples)
     learned = r[:, :, np.newaxis] * r[:, np.newaxis, :]

@@ -17,6 +17,11 @@ HEADERS = {
     "population.h": ("pyramidal_population", "stimulus_population"),
     "dendritic_error_synapse.h": ("dendritic_error_synapse", "dendritic_error_psp_synapse"),
     "dendritic_error_rate_synapse.h": ("dendritic_error_rate_synapse",),
+    "releasing_dendritic_error_synapse.h": (
+        "releasing_dendritic_error_synapse",
+        "releasing_dendritic_error_rate_synapse",
+    ),
+    "alignment_synapse.h": ("alignment_synapse", "alignment_rate_synapse"),
 }
 
 

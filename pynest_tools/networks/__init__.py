@@ -48,7 +48,7 @@ def build_network(
     weights : Weights
         Initial weights (normalised, mV ms); for numpy backends also of several networks (`Weights.stack`).
     seed_sequence : numpy.random.SeedSequence
-        Source of the simulator's seed, which lies in 1 ... 2^32 - 1 as NEST demands.
+        Source of all that is drawn.
     batch_size : int
         Samples that are learned side by side; 1 in NEST.
 
@@ -57,6 +57,5 @@ def build_network(
     Network
     """
     if backend in NUMPY_BACKENDS:
-        return NUMPY_BACKENDS[backend](circuit, weights, batch_size)
-    seed = max(1, int(seed_sequence.generate_state(1)[0]))
-    return NEST_BACKENDS[backend](circuit, weights, seed)
+        return NUMPY_BACKENDS[backend](circuit, weights, batch_size, seed_sequence)
+    return NEST_BACKENDS[backend](circuit, weights, seed_sequence)

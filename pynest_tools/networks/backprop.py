@@ -8,8 +8,9 @@ import time
 import numpy as np
 
 from .backend import FloatArray, TrialResult, Weights
-from .gradient import circuit_gains, descent, predictions
+from .gradient import Feedforward, circuit_gains
 from .microcircuit import Microcircuit
+from .weights import weight_limits
 
 
 class BackpropNetwork:
@@ -26,33 +27,41 @@ class BackpropNetwork:
         Initial weights (mV ms), each of shape (post, pre) or (networks, post, pre).
     batch_size : int
         Number of samples whose changes are summed before the weights change.
+    seed : int or numpy.random.SeedSequence
+        Nothing is drawn.
     """
 
     chunk_samples = 10_000
 
-    def __init__(self, circuit: Microcircuit, weights: Weights, batch_size: int = 1) -> None:
+    def __init__(
+        self, circuit: Microcircuit, weights: Weights, batch_size: int = 1, seed: int | np.random.SeedSequence = 0
+    ) -> None:
         self.circuit = circuit
         self.simulation_time_s = 0.0
         self._batch_size = batch_size
         duration = circuit.trial.t_pres - circuit.trial.t_learn_on
         self._rates = [eta * gain * duration for eta, gain in zip(circuit.eta_up, circuit_gains(circuit), strict=True)]
+        self._feedforward = Feedforward(circuit)
+        self._limits = weight_limits(circuit)["up"]
+        if not circuit.dale:  # the same for all weights, and faster as numbers
+            self._limits = [(low[0, :1], high[0, :1]) for low, high in self._limits]
         self.set_weights(weights)
 
     def run(self, stimuli: FloatArray, targets: FloatArray | None, *, learn: bool) -> TrialResult:
         """Present samples; see `Network.run`. With many networks, all arrays have a first axis for them."""
         started = time.perf_counter()
-        n, plasticity = stimuli.shape[-2], self.circuit.plasticity
+        n = stimuli.shape[-2]
         size = self._batch_size if learn and targets is not None else n
         parts = []
         for i in range(0, n, size):
             batch = stimuli[..., i : i + size, :]
-            found = predictions(self.circuit, self._weights.up, batch)
+            found = self._feedforward.predictions(self._weights.up, batch)
             parts.append(found)
             if learn and targets is not None:
-                steps = descent(self.circuit, self._weights.up, batch, targets[..., i : i + size, :], found)
-                for matrix, rate, step in zip(self._weights.up, self._rates, steps, strict=True):
+                steps = self._feedforward.descent(self._weights.up, batch, targets[..., i : i + size, :], found)
+                for matrix, rate, step, limits in zip(self._weights.up, self._rates, steps, self._limits, strict=True):
                     if rate > 0.0:
-                        np.clip(matrix + rate * step, plasticity.Wmin, plasticity.Wmax, out=matrix)
+                        np.clip(matrix + rate * step, *limits, out=matrix)  # a missing synapse stays NaN
         layers = [np.concatenate(part, axis=-2) for part in zip(*parts, strict=True)]
         interneurons = [np.full_like(layer, np.nan) for layer in layers[1:]]  # there are none
         in_order = [layers[0], *(part for both in zip(interneurons, layers[1:], strict=True) for part in both)]

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from .parameters import NeuronParameters
+if TYPE_CHECKING:
+    from .microcircuit import Microcircuit
 
 
-def balanced_up(sizes: Sequence[int], neuron: NeuronParameters) -> tuple[float, ...]:
+def balanced_up(circuit: Microcircuit) -> tuple[float, ...]:
     """Bounds of `up` with which rates keep their size from layer to layer.
 
     Uniform weights within +-b have the variance b^2 / 3, so that v^ = alpha W r has the mean square n (alpha b)^2 / 3 times that of
@@ -20,26 +23,20 @@ def balanced_up(sizes: Sequence[int], neuron: NeuronParameters) -> tuple[float, 
 
     Parameters
     ----------
-    sizes : sequence of int
-        Cells per layer: inputs, hidden layers, outputs.
-    neuron : NeuronParameters
-        Conductances (nS), gamma (1/ms) and beta (1/mV).
+    circuit : Microcircuit
+        Sizes, conductances (nS), gamma (1/ms) and beta (1/mV).
 
     Returns
     -------
     tuple of float
         b_1, ..., b_N (normalised, mV ms).
     """
-    alone = neuron.g_L + neuron.g_basal
-    shares = [neuron.g_basal / (alone + neuron.g_apical)] * (len(sizes) - 2) + [neuron.g_basal / alone]
-    squares = [6.0] * (len(sizes) - 2) + [3.0]
-    slope = neuron.gamma * neuron.beta
-    return tuple(
-        (square / n) ** 0.5 / (slope * share) for square, n, share in zip(squares, sizes[:-1], shares, strict=True)
-    )
+    squares = [6.0] * circuit.n_hidden + [3.0]
+    parts = zip(squares, circuit.sizes[:-1], circuit.neurons, circuit.prediction_factors, strict=True)
+    return tuple((square / n) ** 0.5 / (cell.gamma * cell.beta * share) for square, n, cell, share in parts)
 
 
-def balanced_down(up: Sequence[float], neuron: NeuronParameters) -> tuple[float, ...]:
+def balanced_down(up: Sequence[float], circuit: Microcircuit) -> tuple[float, ...]:
     """Bounds of `down` with which errors keep the size that they have in backpropagation.
 
     Each layer passes on alpha_{k+1} W_up^T of an error in backpropagation, and kappa (1 - lambda) W_down in the circuit
@@ -51,15 +48,16 @@ def balanced_down(up: Sequence[float], neuron: NeuronParameters) -> tuple[float,
     ----------
     up : sequence of float
         Bounds of `up`, b_1, ..., b_N (mV ms).
-    neuron : NeuronParameters
-        Conductances (nS), of which g_apical must be positive.
+    circuit : Microcircuit
+        Conductances (nS), of which that of the dendrite with `down` must be positive.
 
     Returns
     -------
     tuple of float
         s_k b_{k+1} of every hidden layer (normalised, mV ms).
     """
-    alone = neuron.g_L + neuron.g_basal
-    passed_on = neuron.g_apical / (alone + neuron.g_apical) * (1.0 - neuron.partner_share)
-    shares = [neuron.g_basal / (alone + neuron.g_apical)] * (len(up) - 2) + [neuron.g_basal / alone]
-    return tuple(share / passed_on * bound for share, bound in zip(shares, up[1:], strict=True))
+    passed_on = [
+        cell.g_top_down / cell.g_hidden * (1.0 - above.partner_share) for cell, above in pairwise(circuit.neurons)
+    ]
+    parts = zip(circuit.prediction_factors[1:], passed_on, up[1:], strict=True)
+    return tuple(share / passed * bound for share, passed, bound in parts)

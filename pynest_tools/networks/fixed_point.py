@@ -9,9 +9,10 @@ from typing import NoReturn
 import numpy as np
 
 from .backend import DivergenceError, FloatArray, cell_name
-from .layout import Layout
+from .layout import Layout, sources
 from .microcircuit import Microcircuit
-from .transfer import transfer
+from .transfer import relative_slope, transfer
+from .variation import UNVARIED, Sample
 
 TOLERANCE = 1e-11  # mV, largest change of a potential in a sweep; potentials of some mV are rounded to 1e-15 mV
 MAX_SWEEPS = 1000
@@ -48,15 +49,21 @@ class FixedPoint:
         Potentials (mV) and rates (1/ms).
     P_rates : list of ndarray, shape (*shape, P_k)
         Rates of pyramidal cells alone.
-    V_apical : list of ndarray, shape (*shape, P_k)
-        Apical potentials of every hidden layer (mV).
+    sent : list of ndarray, shape (*shape, senders of the level)
+        What synapses get of the rates (1/ms): of the cells of the level, its bias, and its inhibitory partners.
+    shown, P_sent : ndarray and list of ndarray, shape (*shape, sources of P_k)
+        The same for what `up` gets, from the inputs and from every level (1/ms).
+    V_apical, V_tuft : list of ndarray, shape (*shape, P_k)
+        Apical potentials of every hidden layer, and those of its tufts, if there are (mV).
     """
 
     def __init__(self, circuit: Microcircuit, layout: Layout, W: FloatArray, shape: tuple[int, ...]) -> None:
         self._circuit, self._layout = circuit, layout
-        neuron, sizes = circuit.neuron, circuit.sizes
-        inputs, *others = (block.of(W).swapaxes(-1, -2) for block in layout.blocks)
-        self._from_inputs, self._onto, self._back = inputs, others[::2], others[1::2]
+        neurons, sizes = circuit.neurons, circuit.sizes
+        self._from_inputs, *self._onto = (block.of(W).swapaxes(-1, -2) for block in layout.onto)
+        self._back, self._top_down = (
+            [block.of(W).swapaxes(-1, -2) for block in blocks] for blocks in (layout.back, layout.top_down)
+        )
         widths = [sizes[1], *(2 * n for n in sizes[2:])]
         self.u, self.rates, self._basal = ([np.empty((*shape, n)) for n in widths] for _ in range(3))
         self._P_u, self.P_rates, self._P_basal = (
@@ -66,18 +73,51 @@ class FixedPoint:
         self._I_u, self._I_basal = (
             [level[..., :-n] for level, n in zip(levels, sizes[1:], strict=True)] for levels in (self.u, self._basal)
         )
+        responses = [layout.response.of(cells) for cells in layout.levels]
+        self._responses, self._P_responses = responses, [layout.response.of(cells) for cells in layout.pyramidal]
         self._shares = [np.empty((*shape, n)) for n in widths]  # of v_b in u
-        for share, n in zip(self._shares, sizes[1:], strict=True):
-            share[..., :-n] = neuron.g_basal / (neuron.g_L + neuron.g_basal + neuron.g_nudge)
-            share[..., -n:] = neuron.g_basal / (neuron.g_L + neuron.g_basal + neuron.g_apical)
-        self._apical_share = neuron.g_apical / (neuron.g_L + neuron.g_basal + neuron.g_apical)
+        for share, n, cells in zip(self._shares, sizes[1:], neurons, strict=True):
+            share[..., :-n] = cells.g_basal / (cells.g_point + cells.g_nudge)
+            share[..., -n:] = cells.g_basal / cells.g_hidden
+        self._partner_shares = [cells.partner_share for cells in neurons]
+        self._apical_shares = [(cells.g_apical + cells.g_tuft) / cells.g_hidden for cells in neurons[:-1]]
+        self._largest_share = max(self._apical_shares)
         hidden = np.cumsum([0, *sizes[1:-1]])
         self._state, self._wanted, self._change = (np.zeros((*shape, hidden[-1])) for _ in range(3))
         parts = [slice(a, b) for a, b in pairwise(hidden)]
         self._states = [self._state[..., part] for part in parts]
         self.V_apical = [self._wanted[..., part] for part in parts]
+        self.V_tuft = [np.empty_like(part) for part in self.V_apical] if layout.top_down else []
+        self._with_h = circuit.neuron.error_with_h
+        self._prepare_sending(shape, widths)
 
-    def solve(self, stimuli: FloatArray, output_share: FloatArray, drive: FloatArray, first: int) -> None:
+    def _prepare_sending(self, shape: tuple[int, ...], widths: list[int]) -> None:
+        """Room for what is sent, unless that is the rates themselves."""
+        circuit = self._circuit
+        there = circuit.connectivity
+        self._sample = UNVARIED
+        self._masked: list[FloatArray] | None = None
+        self._sends_rates = (
+            self._layout.n_senders == self._layout.n_cells
+            and there.release == 1.0
+            and there.dropout == 0.0
+            and circuit.plasticity.down != "alignment"
+        )
+        if self._sends_rates:
+            self.sent, self.P_sent = self.rates, self.P_rates
+            self._sent_back = self.rates
+            return
+        extra = [n - size for n, size in zip(circuit.n_sources[1:], circuit.sizes[1:], strict=False)] + [0]
+        self.sent = [np.empty((*shape, width + more)) for width, more in zip(widths, extra, strict=True)]
+        own = [
+            width - size for width, size in zip(widths, circuit.sizes[1:], strict=True)
+        ]  # interneurons, which come first
+        self.P_sent = [sent[..., n:] for sent, n in zip(self.sent, own, strict=True)]
+        self._sent_back = [sent[..., :width] for sent, width in zip(self.sent, widths, strict=True)]
+
+    def solve(
+        self, stimuli: FloatArray, output_share: FloatArray, drive: FloatArray, first: int, sample: Sample = UNVARIED
+    ) -> None:
         """Find the steady state.
 
         Parameters
@@ -88,6 +128,8 @@ class FixedPoint:
             Share of v_b in the potentials of output cells, and what a teacher adds to them (mV).
         first : int
             Index of the first sample within the call of `Network.run`, for errors.
+        sample : Sample
+            What is drawn for each sample.
 
         Raises
         ------
@@ -95,7 +137,12 @@ class FixedPoint:
             If a sample has no steady state that the sweeps find.
         """
         self._shares[-1][..., -output_share.shape[-1] :] = output_share
-        np.matmul(stimuli, self._from_inputs, out=self._basal[0])
+        self.shown = sources(self._circuit, stimuli)
+        self._prepare(sample)
+        if self._masked is None:
+            np.matmul(self.shown, self._from_inputs, out=self._basal[0])
+        else:
+            np.matmul(self.shown[..., np.newaxis, :], self._masked[0], out=self._basal[0][..., np.newaxis, :])
         self._basal[0] *= self._shares[0]
         self._state[...] = 0.0
         mixing, before = None, np.inf
@@ -117,8 +164,25 @@ class FixedPoint:
         self._give_up(first)
 
     def basal_error(self, level: int, cells: slice) -> FloatArray:
-        """phi(u) - phi(v^) of some cells of a level (1/ms)."""
-        return self.rates[level][..., cells] - transfer(self._prediction(level, cells), self._circuit.neuron)
+        """phi(u) - phi(v^) of some cells of a level, times their gain, and h(v^) if the circuit has it in its errors (1/ms)."""
+        v, response, gain = self._prediction(level, cells), self._responses[level].of(cells), self._sample.gain
+        predicted = transfer(v, response)
+        if gain is not None:
+            predicted *= gain[..., self._layout.levels[level]][..., cells]
+        error = self.rates[level][..., cells] - predicted
+        return error * relative_slope(v, response) if self._with_h else error
+
+    def tuft_error(self, layer: int) -> FloatArray:
+        """phi(u) - phi(v_t) of the pyramidal cells of a hidden layer, from 0 on, times their gain (1/ms)."""
+        predicted, gain = transfer(self.V_tuft[layer], self._P_responses[layer]), self._sample.gain
+        if gain is not None:
+            predicted *= gain[..., self._layout.pyramidal[layer]]
+        return self.P_rates[layer] - predicted
+
+    def innovation(self, layer: int) -> FloatArray:
+        """What the pyramidal cells of a hidden layer, from 0 on, send beyond their rates (1/ms)."""
+        assert self._sample.noise is not None
+        return np.asarray(self._sample.noise[..., self._layout.pyramidal[layer]] * np.sqrt(self.P_rates[layer]))
 
     def copy_to(self, V_soma: FloatArray, prediction: FloatArray, V_apical: FloatArray) -> None:
         """Put potentials (mV) of all cells, v^ of outputs, and apical potentials side by side into arrays."""
@@ -131,34 +195,82 @@ class FixedPoint:
         factor = self._layout.basal_factor[self._layout.levels[level]][cells]
         return np.asarray(self._basal[level][..., cells] * (factor / self._shares[level][..., cells]))
 
+    def _prepare(self, sample: Sample) -> None:
+        """What stays as it is while the state is sought: which synapses there are, the rates of biases."""
+        self._sample, self._masked = sample, None
+        if sample.masks is not None:
+            forward = [self._from_inputs, *self._onto]
+            self._masked = [
+                weights[..., np.newaxis, :, :] * mask.swapaxes(-1, -2)
+                for weights, mask in zip(forward, sample.masks, strict=True)
+            ]
+        bias_rate = self._circuit.bias_rate
+        if bias_rate > 0.0:
+            for sent, n in zip(self.P_sent[:-1], self._circuit.sizes[1:], strict=False):
+                sent[..., n :: n + 1] = bias_rate * self._circuit.connectivity.release  # with its inhibitory partner
+
     def _sweep(self, drive: FloatArray) -> None:
         """Up with the present state, down to the apical potentials that the cells want."""
-        neuron, last = self._circuit.neuron, len(self.u) - 1
-        share_of_partner, share_of_apical = neuron.partner_share, self._apical_share
+        last, plain, masked = len(self.u) - 1, self._sends_rates, self._masked
         for k in range(last):
             u, basal = self._P_u[k], self._basal[k + 1]
-            np.multiply(self._states[k], share_of_apical, out=u)
+            np.multiply(self._states[k], self._apical_shares[k], out=u)
             u += self._P_basal[k]
-            transfer(u, neuron, out=self.P_rates[k])
-            np.matmul(self.P_rates[k], self._onto[k], out=basal)
+            transfer(u, self._P_responses[k], out=self.P_rates[k])
+            if not plain:
+                self._send(k, slice(-self.P_rates[k].shape[-1], None))
+            if masked is None:
+                np.matmul(self.P_sent[k], self._onto[k], out=basal)
+            else:
+                np.matmul(self.P_sent[k][..., np.newaxis, :], masked[k + 1], out=basal[..., np.newaxis, :])
             basal *= self._shares[k + 1]
         np.add(self._P_basal[last], drive, out=self._P_u[last])
         for k in range(last, 0, -1):
-            np.multiply(self._P_u[k], share_of_partner, out=self._I_u[k])
+            np.multiply(self._P_u[k], self._partner_shares[k], out=self._I_u[k])
             self._I_u[k] += self._I_basal[k]
-            transfer(self.u[k], neuron, out=self.rates[k])
-            np.matmul(self.rates[k], self._back[k - 1], out=self.V_apical[k - 1])
+            transfer(self.u[k], self._responses[k], out=self.rates[k])
+            if not plain:
+                self._send(k, slice(None))
+            if self._top_down:
+                self._feed_back(k)
+            else:
+                np.matmul(self._sent_back[k], self._back[k - 1], out=self.V_apical[k - 1])
             if k > 1:
-                np.multiply(self.V_apical[k - 1], share_of_apical, out=self._P_u[k - 1])
+                np.multiply(self.V_apical[k - 1], self._apical_shares[k - 1], out=self._P_u[k - 1])
                 self._P_u[k - 1] += self._P_basal[k - 1]
 
+    def _feed_back(self, level: int) -> None:
+        """Potentials of the tufts of the layer below a level, and what apical dendrites have of them and of their own."""
+        n, below = self.P_rates[level].shape[-1], level - 1
+        sent, cells = self._sent_back[level], self._layout.pyramidal[below]
+        np.matmul(sent[..., n:], self._top_down[below], out=self.V_tuft[below])
+        lateral = self._layout.lateral_share[cells] * (sent[..., :n] @ self._back[below])
+        np.add(lateral, self._layout.tuft_share[cells] * self.V_tuft[below], out=self.V_apical[below])
+
+    def _send(self, level: int, cells: slice) -> None:
+        """What synapses get of the rates of some cells of a level, which become those of the cells that have not dropped out."""
+        rates, sent, sample = self.rates[level][..., cells], self.sent[level], self._sample
+        places = self._layout.levels[level]
+        if sample.gain is not None:
+            rates *= sample.gain[..., places][..., cells]
+        own = sent[..., : self.rates[level].shape[-1]][..., cells]
+        own[...] = rates
+        if sample.noise is not None:
+            own += sample.noise[..., places][..., cells] * np.sqrt(rates)
+        release = self._circuit.connectivity.release
+        own *= release
+        if self._circuit.dale and level < len(self.u) - 1:
+            n = self.P_rates[level].shape[-1]
+            partners = self.P_sent[level][..., self.P_sent[level].shape[-1] // 2 :][..., :n]
+            np.multiply(self.P_rates[level], release, out=partners)
+
     def _largest_change(self) -> float:
-        """Of a potential in the last sweep (mV)."""
+        """Of a potential in the last sweep, at most (mV)."""
         np.subtract(self._wanted, self._state, out=self._change)
-        return self._apical_share * max(float(self._change.max()), -float(self._change.min()))
+        return self._largest_share * max(float(self._change.max()), -float(self._change.min()))
 
     def _give_up(self, first: int) -> NoReturn:
-        change = self._apical_share * np.abs(self._change)
+        change = self._largest_share * np.abs(self._change)
         networks = np.nan_to_num(change, nan=np.inf).reshape(-1, *change.shape[-2:])
         moving = np.max(networks, axis=-1) > TOLERANCE
         sample = int(np.argmax(np.any(moving, axis=0)))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .backend import Weights
 from .microcircuit import Microcircuit
 from .nest_network import NestMicrocircuit
@@ -19,15 +21,19 @@ class RateMicrocircuit(NestMicrocircuit):
         The specification; psi and t_ref mean nothing here.
     weights : Weights
         Initial weights (mV ms), each [post, pre].
-    seed : int
-        NEST's seed, 1 to 2^32 - 1; nothing is drawn.
+    seed : int or numpy.random.SeedSequence
+        As in `NestMicrocircuit`; random numbers are only drawn for noise, dropout and DropConnect.
     """
 
     static_synapse = "sic_connection"
     plastic_synapse = "dendritic_error_rate_synapse"
-    cell_model, input_model = "pyramidal_rate_neuron", "stimulus_neuron"
-    psi = eta_basal = eta_apical = 1.0
+    alignment_synapse = "alignment_rate_synapse"
+    cell_model, tuft_model, input_model = "pyramidal_rate_neuron", "pyramidal_tuft_rate_neuron", "stimulus_neuron"
+    psi = eta_basal = eta_apical = decay_alignment = 1.0
+    tau_baseline = 0.0  # the known noise has no mean
+    lacking = ("psi", "t_ref", "error_from_spikes")
+    knows_noise = True
 
-    def __init__(self, circuit: Microcircuit, weights: Weights, seed: int = 1) -> None:
-        self.cell_parameters = circuit.neuron.model_dump(exclude={"psi", "t_ref", "g_target"})
+    def __init__(self, circuit: Microcircuit, weights: Weights, seed: int | np.random.SeedSequence = 1) -> None:
+        self.eta_alignment = 1.0 / circuit.plasticity.noise_down**2
         super().__init__(circuit, weights, seed)

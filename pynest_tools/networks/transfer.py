@@ -3,21 +3,64 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from .backend import FloatArray
-from .microcircuit import NeuronParameters
+from .microcircuit import Microcircuit, NeuronParameters
 
 
-def transfer(u: FloatArray, neuron: NeuronParameters, out: FloatArray | None = None) -> FloatArray:
-    """Rates at potentials: phi(u) = gamma ln(1 + exp(beta (u - theta))), without overflow.
+class CellResponse(NamedTuple):
+    """Transfer function of cells side by side; numbers where all have the same, else arrays, shape (cells,).
+
+    Attributes
+    ----------
+    transfer : str
+        Its form.
+    gamma, beta, theta : float or ndarray
+        Scale (1/ms), steepness (1/mV), threshold (mV).
+    """
+
+    transfer: str
+    gamma: float | FloatArray
+    beta: float | FloatArray
+    theta: float | FloatArray
+
+    def of(self, cells: slice | FloatArray) -> CellResponse:
+        """That of some of the cells."""
+        form, gamma, beta, theta = self
+        if isinstance(gamma, float) and isinstance(beta, float) and isinstance(theta, float):
+            return self
+        return CellResponse(form, *(v if isinstance(v, float) else v[cells] for v in (gamma, beta, theta)))
+
+
+Response = NeuronParameters | CellResponse
+
+
+def response_of(circuit: Microcircuit) -> CellResponse:
+    """Transfer function of all cells in the order of `Microcircuit.layers`."""
+    neurons = circuit.neurons
+    owners = [neurons[0], *(neuron for neuron in neurons[1:] for _ in ("I", "P"))]
+    counts = [cells.stop - cells.start for cells in circuit.layers.values()]
+
+    def values(name: str) -> float | FloatArray:
+        given = [getattr(neuron, name) for neuron in owners]
+        return given[0] if len(set(given)) == 1 else np.repeat(given, counts)
+
+    return CellResponse(circuit.neuron.transfer, values("gamma"), values("beta"), values("theta"))
+
+
+def transfer(u: FloatArray, cells: Response, out: FloatArray | None = None) -> FloatArray:
+    """Rates phi at potentials, without overflow.
 
     Parameters
     ----------
-    u : ndarray
+    u : ndarray, shape (..., cells)
         Potentials (mV).
-    neuron : NeuronParameters
-        gamma (1/ms), beta (1/mV), theta (mV).
+    cells : NeuronParameters or CellResponse
+        Form; with x = beta (u - theta): softplus gamma ln(1 + exp(x)), logistic gamma / (1 + exp(-x)), threshold-linear
+        gamma max(0, x). gamma (1/ms), beta (1/mV), theta (mV).
     out : ndarray, optional
         Where to put the rates.
 
@@ -26,28 +69,55 @@ def transfer(u: FloatArray, neuron: NeuronParameters, out: FloatArray | None = N
     ndarray
         Rates (1/ms), of the shape of u.
     """
-    x = np.multiply(u, neuron.beta, out=out)
-    if neuron.theta != 0.0:
-        x -= neuron.beta * neuron.theta
-    y = np.copysign(x, -1.0)
-    np.exp(y, out=y)
-    np.log1p(y, out=y)  # several times as fast as numpy's logaddexp, and as exact
-    np.maximum(x, 0.0, out=x)
-    x += y
-    if neuron.gamma != 1.0:
-        x *= neuron.gamma
+    x = np.multiply(u, cells.beta, out=out)
+    theta, gamma = cells.theta, cells.gamma
+    if isinstance(theta, np.ndarray) or theta != 0.0:
+        x -= cells.beta * theta
+    if cells.transfer == "softplus":
+        y = np.copysign(x, -1.0)
+        np.exp(y, out=y)
+        np.log1p(y, out=y)  # several times as fast as numpy's logaddexp, and as exact
+        np.maximum(x, 0.0, out=x)
+        x += y
+    elif cells.transfer == "logistic":
+        x *= 0.5
+        np.tanh(x, out=x)
+        x += 1.0
+        x *= 0.5
+    else:
+        np.maximum(x, 0.0, out=x)
+    if isinstance(gamma, np.ndarray) or gamma != 1.0:
+        x *= gamma
     return x
 
 
-def transfer_slope(u: FloatArray, neuron: NeuronParameters) -> FloatArray:
-    """Slope d phi / du (1/(ms mV)) at potentials u (mV): gamma beta / (1 + exp(-beta (u - theta)))."""
-    x = neuron.beta * (u - neuron.theta)
+def transfer_slope(u: FloatArray, cells: Response) -> FloatArray:
+    """Slope d phi / du (1/(ms mV)) at potentials u (mV), of `cells` as in `transfer`."""
+    x = cells.beta * (u - cells.theta)
+    if cells.transfer == "threshold-linear":
+        linear: FloatArray = cells.gamma * cells.beta * np.where(x > 0.0, 1.0, 0.0)
+        return linear
     smaller = np.exp(-np.abs(x))
-    slope: FloatArray = neuron.gamma * neuron.beta * np.where(x >= 0.0, 1.0, smaller) / (1.0 + smaller)
+    slope: FloatArray = cells.gamma * cells.beta * np.where(x >= 0.0, 1.0, smaller) / (1.0 + smaller)
+    if cells.transfer == "logistic":
+        slope = slope * (np.where(x >= 0.0, smaller, 1.0) / (1.0 + smaller))
     return slope
 
 
-def rate_difference(u: FloatArray, other: FloatArray, neuron: NeuronParameters) -> FloatArray:
+def relative_slope(u: FloatArray, cells: Response) -> FloatArray:
+    """H = d ln phi / du (1/mV) at potentials u (mV), of `cells` as in `transfer`; 0 where phi is."""
+    x = cells.beta * (u - cells.theta)
+    if cells.transfer == "threshold-linear":
+        return np.asarray(cells.beta * np.divide(1.0, x, out=np.zeros_like(x), where=x > 0.0))
+    smaller = np.exp(-np.abs(x))
+    if cells.transfer == "logistic":
+        return np.asarray(cells.beta * np.where(x >= 0.0, smaller, 1.0) / (1.0 + smaller))
+    log = np.maximum(x, 0.0) + np.log1p(smaller)  # ln(1 + exp(x)), exp(x) for x -> -inf
+    share = np.where(x >= 0.0, 1.0, smaller) / (1.0 + smaller)
+    return np.asarray(cells.beta * np.divide(share, log, out=np.ones_like(x), where=log > 0.0))
+
+
+def rate_difference(u: FloatArray, other: FloatArray, cells: Response) -> FloatArray:
     """Mean over the last axis of the squared difference of the rates at two sets of potentials (1/ms^2)."""
-    difference: FloatArray = np.mean((transfer(u, neuron) - transfer(other, neuron)) ** 2, axis=-1)
+    difference: FloatArray = np.mean((transfer(u, cells) - transfer(other, cells)) ** 2, axis=-1)
     return difference

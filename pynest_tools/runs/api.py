@@ -42,6 +42,7 @@ def train(
     training: Mapping[str, Any] | None = None,
     output: str | Path | None = None,
     overwrite: bool = False,
+    weights: Weights | None = None,
     on_progress: Progress | None = None,
 ) -> TrainingResult:
     """Train a circuit on a task.
@@ -62,6 +63,8 @@ def train(
         Folder in which the run is kept; without one it is not kept.
     overwrite : bool
         Whether a former run in that folder may be replaced.
+    weights : Weights, optional
+        With which it begins instead of those that the seed draws, such as those of `weights_from_mlp` (normalised, mV ms).
     on_progress : callable, optional
         Called with the number of epochs done and the record of the last test.
 
@@ -82,10 +85,10 @@ def train(
     changes |= {key: value for key, value in {"backend": backend, "seed": seed}.items() if value is not None}
     spec = RunSpecification.for_task(task, changes)
     if output is None:
-        return train_run(spec, None, on_progress)
+        return train_run(spec, None, on_progress, weights=weights)
     folder = RunFolder(output)
     with folder.lock:
-        folder.begin(spec, overwrite=overwrite)
+        folder.begin(spec, overwrite=overwrite, weights=weights)
         return train_run(spec, folder, on_progress)
 
 
@@ -250,7 +253,7 @@ class Run:
     def weights(self, *, best: bool = False) -> Weights:
         """Weights of the last test, or of the best one (normalised, mV ms)."""
         place = self.folder.best if best else self.folder.checkpoint
-        return load_checkpoint(place, self.trained.network.sizes).weights
+        return load_checkpoint(place, self.trained.network).weights
 
     def network(self, *, best: bool = False, seed: int = 0) -> Network:
         """The trained network; each seed gives spikes of its own."""

@@ -20,7 +20,6 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from ..archive import read_archive
 from ..errors import Remark, UserError
 from ..kernel.parallel import n_processes, rank, wait_for_all
 from ..networks.backend import FloatArray, Weights
+from ..networks.microcircuit import Microcircuit
 from ..networks.weights import weights_from
 
 PREFIX = "epoch-"
@@ -115,15 +115,15 @@ def _write_share(folder: Path, checkpoint: Checkpoint) -> None:
         os.fsync(file.fileno())
 
 
-def load_checkpoint(folder: Path, sizes: Sequence[int], samples: float = np.inf) -> Checkpoint:
+def load_checkpoint(folder: Path, circuit: Microcircuit, samples: float = np.inf) -> Checkpoint:
     """Read the last whole checkpoint; of one that is damaged a `Remark` tells, if there is one before it.
 
     Parameters
     ----------
     folder : Path
         Where checkpoints of the run are.
-    sizes : sequence of int
-        Cells per layer that the weights must fit.
+    circuit : Microcircuit
+        What the weights must fit.
     samples : float
         Most samples that may have been learned by then.
 
@@ -135,7 +135,7 @@ def load_checkpoint(folder: Path, sizes: Sequence[int], samples: float = np.inf)
     faults: list[UserError] = []
     for place in reversed(_whole(folder)):
         try:
-            found = _read(place, sizes)
+            found = _read(place, circuit)
         except UserError as error:
             faults.append(error)
             continue
@@ -156,7 +156,7 @@ def has_checkpoint(folder: Path) -> bool:
     return bool(_whole(folder))
 
 
-def _read(place: Path, sizes: Sequence[int]) -> Checkpoint:
+def _read(place: Path, circuit: Microcircuit) -> Checkpoint:
     path = place / PART.format(0)
     arrays = read_archive(path, copies=1)
     try:
@@ -172,7 +172,7 @@ def _read(place: Path, sizes: Sequence[int]) -> Checkpoint:
         matrices = {name: _interleaved([share[name] for share in shares]) for name in arrays}
     except (KeyError, ValueError, IndexError) as error:
         raise UserError(f"the shares of {processes} processes in {place} do not fit each other: {error}") from error
-    return Checkpoint(weights_from(matrices, sizes, path), state, simulation_s)
+    return Checkpoint(weights_from(matrices, circuit, path), state, simulation_s)
 
 
 def _interleaved(shares: list[FloatArray]) -> FloatArray:

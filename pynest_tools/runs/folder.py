@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from ..archive import read_archive
 from ..errors import SpecificationError, UserError
 from ..kernel.parallel import in_first, rank, wait_for_all
-from ..networks.weights import require_memory_for
+from ..networks.backend import Weights
+from ..networks.weights import require_memory_for, weights_from
 from ..tasks import Task
 from .disk import append_line, reason, told, write_in_one_step
 from .lock import NAME as LOCK
@@ -47,9 +49,9 @@ class RunFolder:
 
     Attributes
     ----------
-    config, changes, data, preprocessing : Path
+    config, changes, data, preprocessing, initial : Path
         The fully resolved specification (TOML); one JSON record for each change of it on the way; what the task says of its data
-        (JSON); how raw data become rates and targets (NumPy archive).
+        (JSON); how raw data become rates and targets (NumPy archive); weights with which it began, if they were given (ditto).
     metrics, summary, evaluations, checkpoint, figures : Path
         One JSON record per test; results (JSON); one JSON record per later evaluation; folder of the checkpoints (checkpoint.py);
         folder of the figures (PNG).
@@ -65,6 +67,7 @@ class RunFolder:
         self.changes = self.path / "changes.jsonl"
         self.data = self.path / "data.json"
         self.preprocessing = self.path / "preprocessing.npz"
+        self.initial = self.path / "initial_weights.npz"
         self.metrics = self.path / "metrics.jsonl"
         self.summary = self.path / "summary.json"
         self.checkpoint = self.path / "checkpoint"
@@ -81,7 +84,7 @@ class RunFolder:
         folder.begin(spec, overwrite=overwrite)
         return folder
 
-    def begin(self, spec: RunSpecification, *, overwrite: bool = False) -> None:
+    def begin(self, spec: RunSpecification, *, overwrite: bool = False, weights: Weights | None = None) -> None:
         """Make this the folder of a new run and write its specification.
 
         Parameters
@@ -90,6 +93,8 @@ class RunFolder:
             The run.
         overwrite : bool
             Whether the files of a former run in this folder may be replaced. Other files are left alone.
+        weights : Weights, optional
+            With which it begins instead of those that its seed draws (normalised, mV ms).
 
         Raises
         ------
@@ -97,7 +102,7 @@ class RunFolder:
             If somebody else is writing there, if the folder holds anything and `overwrite` is false, or cannot be written to.
         """
         with self.lock:
-            in_first(lambda: self._begin(spec, overwrite=overwrite))
+            in_first(lambda: self._begin(spec, overwrite=overwrite, weights=weights))
 
     def refuse_former(self) -> None:
         """Raise UserError if the folder holds anything."""
@@ -107,8 +112,8 @@ class RunFolder:
                 "or replace the run in it with --overwrite"
             )
 
-    def _begin(self, spec: RunSpecification, *, overwrite: bool) -> None:
-        require_memory_for(spec.network.sizes)
+    def _begin(self, spec: RunSpecification, *, overwrite: bool, weights: Weights | None) -> None:
+        require_memory_for(spec.network)
         try:
             if not overwrite:
                 self.refuse_former()
@@ -116,6 +121,9 @@ class RunFolder:
             self.figures.mkdir(parents=True, exist_ok=True)
             self._write_data(spec.task)
             self.metrics.touch()
+            if weights is not None:
+                given: dict[str, Any] = dict(weights.named())
+                write_in_one_step(self.initial, lambda file: np.savez(file, **given))
             self._write_text(self.config, spec.to_toml())
         except OSError as error:
             with suppress(OSError):
@@ -131,6 +139,7 @@ class RunFolder:
             self.changes,
             self.data,
             self.preprocessing,
+            self.initial,
             self.metrics,
             self.summary,
             self.evaluations,
@@ -154,6 +163,12 @@ class RunFolder:
                 "give the folder that pyramidal train has printed"
             )
         return folder
+
+    def initial_weights(self, spec: RunSpecification) -> Weights:
+        """Weights with which the run begins: given ones, or those that its seed draws (normalised, mV ms)."""
+        if not self.initial.is_file():
+            return spec.initial_weights()
+        return weights_from(read_archive(self.initial), spec.network, self.initial)
 
     def read_specification(self, task: Task | None = None) -> RunSpecification:
         """The specification of the run.

@@ -18,17 +18,17 @@ from ..kernel.parallel import rank
 from ..networks import build_network
 from ..networks.backend import DivergenceError, FloatArray, Network, TrialResult, Weights, refuse_absurd
 from ..networks.microcircuit import Microcircuit
+from ..networks.weights import with_transposed_feedback
 from ..tasks import Samples, Task
 from ..tasks.protocol import baselines_of, tested_set
 from .checkpoint import Checkpoint, load_checkpoint, remove_others, save_checkpoint
 from .folder import RunFolder
-from .metrics import Metrics, Rates, distance, known_errors, of_set, prefixed, scores, share_at_bound
+from .metrics import Metrics, Rates, distance, feedback_angle, known_errors, of_set, prefixed, scores, share_at_bound
 from .specification import RunSpecification
 from .stream import Stream
 from .summary import TrainingResult, summarise
 
 Progress = Callable[[float, Metrics], None]
-ETAS = ("up", "ip", "pi")
 
 #: Training samples that are presented as in a test, unless the validation set is larger: 5 % is then the standard error at 50 %.
 TRAINING_SAMPLES_TESTED = 100
@@ -122,7 +122,7 @@ class Loop:
         self.members = []
         for start in starts:
             spec = start.spec
-            weights = start.weights or spec.initial_weights()
+            weights = start.weights or (start.folder.initial_weights(spec) if start.folder else spec.initial_weights())
             stream = Stream(spec.task, training, spec.order(), by_epoch=training.schedule.changes)
             own = spec.task.epoch(np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(3,))))
             subset = own.take(slice(max(len(samples), TRAINING_SAMPLES_TESTED)))
@@ -159,7 +159,7 @@ class Loop:
 
     def _take_up(self, member: _Member, checkpoint: Checkpoint) -> None:
         """Go on with a run where the checkpoint left it."""
-        folder, result, sizes = member.folder, member.result, self.spec.network.sizes
+        folder, result = member.folder, member.result
         assert folder is not None
         member.weights = result.weights = checkpoint.weights
         remove_others(folder.checkpoint, checkpoint)  # it may have been killed before it could
@@ -170,7 +170,7 @@ class Loop:
                 _save(folder, folder.best, checkpoint)
             else:
                 try:
-                    result.best_weights = load_checkpoint(folder.best, sizes).weights
+                    result.best_weights = load_checkpoint(folder.best, self.spec.network).weights
                 except UserError as error:
                     warnings.warn(f"{error}; the best weights so far are lost", Remark, stacklevel=2)
         member.stream.restore(checkpoint.state)
@@ -214,7 +214,7 @@ class Loop:
             with self._network(circuit) as network:
                 self._stretch(network)
                 if self._stream.at_test:
-                    self._test(network, {f"eta_{name}": list(getattr(circuit, f"eta_{name}")) for name in ETAS})
+                    self._test(network, _rates_told(circuit))
                     return
                 for member, weights in zip(self.members, self._weights(network), strict=True):
                     member.weights = weights
@@ -266,6 +266,8 @@ class Loop:
             try:
                 for _, result in present(network, samples, learn=True):
                     self.training.add(result)
+                if network.circuit.plasticity.down == "transpose":
+                    network.set_weights(with_transposed_feedback(network.get_weights(), network.circuit))
             except DivergenceError as error:
                 raise _located(error, self._stream.place(error.trial)) from error
             self._report()
@@ -306,7 +308,7 @@ class Loop:
                     **learned,
                     **rates,
                     "at_bound": share_at_bound(self.spec.network, own),
-                    **({} if self.spec.backend == "backprop" else {"distance": distance(self.spec.network, own)}),
+                    **({} if self.spec.backend == "backprop" else _of_weights(self.spec.network, own)),
                     "wall_s": round(time.perf_counter() - member.start, 3),
                 }
             )
@@ -360,6 +362,19 @@ class Loop:
         records = self.members[0].result.records
         if self.on_progress is not None and records:
             self.on_progress(self._stream.progress, records[-1])
+
+
+def _of_weights(circuit: Microcircuit, weights: Weights) -> Metrics:
+    """What a record says of the weights of interneurons and feedback."""
+    return {"distance": distance(circuit, weights), "angle": feedback_angle(circuit, weights)}
+
+
+def _rates_told(circuit: Microcircuit) -> Metrics:
+    """Learning rates of a record; of down only if it can learn."""
+    etas = circuit.etas()
+    if circuit.plasticity.down not in ("prediction", "alignment"):
+        del etas["down"]
+    return {f"eta_{name}": list(values) for name, values in etas.items()}
 
 
 def _ends_early(member: _Member) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..networks.backend import FloatArray, Weights
 from ..networks.microcircuit import Microcircuit
-from ..networks.transfer import transfer
-from ..networks.weights import self_predicting_weights
+from ..networks.transfer import response_of, transfer
+from ..networks.weights import forward_weights, self_predicting_weights, weight_limits
 from ..tasks import Samples, Task
 from ..tasks.protocol import decode, kind_of, target_names_of
 
@@ -112,7 +112,7 @@ class Rates:
     def add(self, stimuli: FloatArray, V_soma: FloatArray) -> None:
         """Take in samples: rates of the inputs, shape (n, n_inputs) (1/ms), and mean potentials of all other cells (mV)."""
         self._n += len(stimuli)
-        rates = transfer(np.asarray(V_soma, dtype=np.float64), self._circuit.neuron)
+        rates = transfer(np.asarray(V_soma, dtype=np.float64), response_of(self._circuit))
         for name in self._layers:
             layer = np.fmax(stimuli, 0.0) if name == "P_0" else rates[:, self._circuit.layers[name]]
             self._sum[name] += float(np.sum(np.mean(layer, axis=1)))
@@ -141,12 +141,16 @@ def too_fast(record: Mapping[str, Any]) -> str | None:
 
 def share_at_bound(circuit: Microcircuit, weights: Weights) -> dict[str, float]:
     """Share of the weights of every plastic projection that lie at Wmin or Wmax, by name (up_1, ...)."""
-    low, high = circuit.plasticity.Wmin, circuit.plasticity.Wmax
-    rates: dict[str, Iterable[float]] = {"up": circuit.eta_up, "ip": circuit.eta_ip, "pi": circuit.eta_pi}
-    plastic = {f"{name}_{k}" for name, etas in rates.items() for k, eta in enumerate(etas, start=1) if eta > 0.0}
-    return {
-        name: float(np.mean((matrix <= low) | (matrix >= high))) for name, matrix in weights.named() if name in plastic
-    }
+    limits = weight_limits(circuit)
+    found = {}
+    for name, etas in circuit.etas().items():
+        for k, (eta, matrix, (low, high)) in enumerate(
+            zip(etas, getattr(weights, name), limits[name], strict=True), start=1
+        ):
+            if eta > 0.0:
+                at_bound = (matrix <= low) | (matrix >= high)
+                found[f"{name}_{k}"] = float(np.mean(at_bound[~np.isnan(matrix)]))
+    return found
 
 
 def distance(circuit: Microcircuit, weights: Weights) -> dict[str, float]:
@@ -154,10 +158,27 @@ def distance(circuit: Microcircuit, weights: Weights) -> dict[str, float]:
 
     In mV² ms²; from `self_predicting_weights` of the present `up` and `down`.
     """
-    goal = self_predicting_weights(weights, circuit.neuron)
+    goal = self_predicting_weights(weights, circuit)
     pairs = {"pi": zip(weights.pi, goal.pi, strict=True), "ip": zip(weights.ip, goal.ip, strict=True)}
     return {
-        f"{name}_{k}": float(np.mean((matrix - wanted) ** 2))
+        f"{name}_{k}": float(np.nanmean((matrix - wanted) ** 2))
         for name, layers in pairs.items()
         for k, (matrix, wanted) in enumerate(layers, start=1)
     }
+
+
+def feedback_angle(circuit: Microcircuit, weights: Weights) -> dict[str, float]:
+    """Angle between `down` and the transpose of `up` of the next layer, as vectors, by name (down_1, ...) (degrees).
+
+    Missing synapses count as 0 on both sides; what is 0 altogether has no angle, and is left out.
+    """
+    found = {}
+    for k, down in enumerate(weights.down, start=1):
+        forward = forward_weights(weights.up[k], circuit, k).T
+        there = ~np.isnan(down)
+        feedback, wanted = np.where(there, down, 0.0), np.where(there, forward, 0.0)
+        lengths = float(np.linalg.norm(feedback) * np.linalg.norm(wanted))
+        if lengths > 0.0:
+            cosine = min(1.0, max(-1.0, float(np.sum(feedback * wanted)) / lengths))
+            found[f"down_{k}"] = float(np.degrees(np.arccos(cosine)))
+    return found

@@ -63,6 +63,7 @@ class Schedules(Settings):
     up: Schedule = Schedule()
     ip: Schedule = Schedule()
     pi: Schedule = Schedule()
+    down: Schedule = Schedule()
 
     @property
     def changes(self) -> bool:

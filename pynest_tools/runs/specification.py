@@ -124,6 +124,7 @@ class RunSpecification(Settings):
                 f"backend backprop descends the error of outputs, but those of task {self.task.name} have no targets; "
                 'use backend = "steady", "ode", "rate" or "spiking"'
             )
+        self._refuse_what_the_backend_lacks()
         size = self.training.batch_size
         if size > 1 and self.backend in ("spiking", "rate"):
             raise ValueError(
@@ -136,6 +137,26 @@ class RunSpecification(Settings):
                 f'network.trial.between must be "reset", got "{self.network.trial.between}"'
             )
         return self
+
+    def _refuse_what_the_backend_lacks(self) -> None:
+        """Raise ValueError for the first option of the circuit that means nothing in the backend."""
+        neuron, there, down = self.network.neuron, self.network.connectivity, self.network.plasticity.down
+        circuits = {"spiking", "rate", "ode", "steady"}
+        alone = "is a yardstick: gradient descent in a network without feedback and noise"
+        facts = [
+            ("neuron.error_from_spikes", neuron.error_from_spikes, {"spiking"}, "has no spikes", "false"),
+            ("neuron.sigma_noise", neuron.sigma_noise > 0.0, {"spiking", "rate", "ode"}, "knows no time", "0"),
+            ("neuron.error_with_h", neuron.error_with_h, circuits, alone, "false"),
+            ("connectivity.dropout", there.dropout > 0.0, circuits, alone, "0"),
+            ("connectivity.dropconnect", there.dropconnect < 1.0, circuits, alone, "1"),
+            ("plasticity.down", down in ("prediction", "alignment"), circuits, alone, '"static"'),
+        ]
+        for name, is_on, backends, why, off in facts:
+            if is_on and self.backend not in backends:
+                raise ValueError(
+                    f"network.{name} means nothing with backend {self.backend}, which {why}; set it to {off}, or use backend = "
+                    f"{' or '.join(sorted(backends))}"
+                )
 
     @model_validator(mode="after")
     def _schedules_fit_layers(self) -> RunSpecification:

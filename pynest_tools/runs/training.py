@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import Remark, UserError
 from ..networks import NUMPY_BACKENDS
 from ..networks.backend import FloatArray, Network, Weights
+from ..networks.microcircuit import Microcircuit
 from ..tasks import Samples, Task
 from .checkpoint import Checkpoint, has_checkpoint, load_checkpoint
 from .folder import RunFolder
@@ -107,13 +108,13 @@ def resume(
 def _last_place(folder: RunFolder, spec: RunSpecification) -> Checkpoint | None:
     """Where a run goes on, None: at its beginning; raises UserError if its data are others or nothing is whole."""
     folder.refuse_other_data(spec.task)
-    checkpoint = _last_whole(folder, spec.network.sizes)
+    checkpoint = _last_whole(folder, spec.network)
     if checkpoint is None:
         folder.forget_metrics_after(-1)
     return checkpoint
 
 
-def _last_whole(folder: RunFolder, sizes: Sequence[int]) -> Checkpoint | None:
+def _last_whole(folder: RunFolder, circuit: Microcircuit) -> Checkpoint | None:
     """The last checkpoint that is whole and whose record is, else the best one; None if the run was killed before its first one."""
     records = folder.read_metrics()
     tested = {record["samples"] for record in records}
@@ -122,7 +123,7 @@ def _last_whole(folder: RunFolder, sizes: Sequence[int]) -> Checkpoint | None:
     faults: list[UserError] = []
     for place in (folder.checkpoint, folder.best):
         try:
-            found = load_checkpoint(place, sizes)
+            found = load_checkpoint(place, circuit)
         except UserError as error:
             faults.append(error)
             continue
@@ -149,6 +150,8 @@ def train_seeds(
     folders: Sequence[RunFolder] | None = None,
 ) -> list[TrainingResult]:
     """Train networks that differ in their seed side by side, which takes little longer than one if they are small.
+
+    A circuit that draws numbers while it learns (`Microcircuit.is_random`) is trained for one seed after the other.
 
     Parameters
     ----------
@@ -179,8 +182,10 @@ def train_seeds(
             f"backend {spec.backend} holds one network: call train for each seed, or use one of {', '.join(NUMPY_BACKENDS)}"
         )
     specs = [spec.model_copy(update={"seed": seed}) for seed in seeds]
+    alone = spec.network.is_random  # networks side by side would share what is drawn
     if folders is None:
-        return Loop([Start(each) for each in specs], on_progress).run()
+        groups = [[Start(each)] for each in specs] if alone else [[Start(each) for each in specs]]
+        return [result for group in groups for result in Loop(group, on_progress).run()]
     with ExitStack() as stack:
         for folder in folders:
             stack.enter_context(folder.lock)
@@ -189,8 +194,8 @@ def train_seeds(
         )
         found: dict[int, TrainingResult] = {}
         places = [_samples(start) for start in starts]
-        for place in sorted(set(places)):
-            here = [i for i, other in enumerate(places) if other == place]
+        groups_of_places = [[i for i, other in enumerate(places) if other == place] for place in sorted(set(places))]
+        for here in [[i] for i in range(len(starts))] if alone else groups_of_places:
             found |= dict(zip(here, Loop([starts[i] for i in here], on_progress).run(), strict=True))
         return [found[i] for i in range(len(starts))]
 
@@ -212,7 +217,7 @@ def _anew(start: Start) -> Start:
 def _at(start: Start, samples: int) -> Start:
     if _samples(start) > samples and start.folder is not None:
         try:
-            before = load_checkpoint(start.folder.checkpoint, start.spec.network.sizes, samples)
+            before = load_checkpoint(start.folder.checkpoint, start.spec.network, samples)
         except UserError:
             return start
         if before.state["samples"] == samples:

@@ -17,7 +17,8 @@ OF_A_RUN = (STABLE, "epochs", "wall_s")  # metrics of a whole run, not of one of
 ONE_NUMBER = ("epoch", "samples", "apical_error", "interneuron_error", "samples_per_s")
 #: Metrics with several numbers, and how one of them is named.
 SEVERAL = {
-    "rate_mean": "P_1", "rate_max": "P_1", "at_bound": "up_1", "distance": "pi_1", "eta_up": "0", "eta_ip": "0", "eta_pi": "0",
+    "rate_mean": "P_1", "rate_max": "P_1", "at_bound": "up_1", "distance": "pi_1", "angle": "down_1",
+    "eta_up": "0", "eta_ip": "0", "eta_pi": "0", "eta_down": "0",
 }  # fmt: skip
 #: Scores of a test by kind of task, what runs are compared by first; all besides the errors of the circuit's own predictions.
 SCORES = {

@@ -35,7 +35,7 @@ def symmetric_weights(circuit, seed=1):
     """Self-predicting, with W_down = W_up^T."""
     drawn = initial_weights(circuit, np.random.default_rng(seed))
     back = [np.ascontiguousarray(up.T) for up in drawn.up[1:]]
-    return self_predicting_weights(Weights(drawn.up, drawn.ip, drawn.pi, back), circuit.neuron)
+    return self_predicting_weights(Weights(drawn.up, drawn.ip, drawn.pi, back), circuit)
 
 
 def softplus(x):
@@ -167,7 +167,7 @@ def test_with_wrong_feedback_it_does_not():
     steepest = descent(circuit, weights.up, stimuli, targets)[0]
     drawn = rng.uniform(-1.0, 1.0, weights.down[0].shape)
     for down, low, high in ((drawn, 20.0, 160.0), (-weights.down[0], 179.0, 180.0)):
-        others = self_predicting_weights(Weights(weights.up, weights.ip, weights.pi, [down]), circuit.neuron)
+        others = self_predicting_weights(Weights(weights.up, weights.ip, weights.pi, [down]), circuit)
         assert low < angle(changes_of_the_circuit(circuit, others, stimuli, targets)[0], steepest) <= high
 
 

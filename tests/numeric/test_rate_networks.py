@@ -368,7 +368,7 @@ def test_a_steady_state_that_plain_iteration_hardly_reaches(seed):
     circuit = circuit_of((9, 30, 30, 3), weights={})
     drawn = weights_of(circuit, seed)
     back = [np.ascontiguousarray(up.T) for up in drawn.up[1:]]
-    weights = self_predicting_weights(Weights(drawn.up, drawn.ip, drawn.pi, back), circuit.neuron)
+    weights = self_predicting_weights(Weights(drawn.up, drawn.ip, drawn.pi, back), circuit)
     stimuli, targets = samples_of(circuit, 8)
     trial = {"t_pres": 400.0, "t_readout_on": 399.9}
     slow = circuit_of((9, 30, 30, 3), weights={}, plasticity=STATIC, neuron={"latent_equilibrium": False}, trial=trial)

@@ -6,9 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from pynest_tools.networks.backend import Weights
 from pynest_tools.networks.microcircuit import Microcircuit
 from pynest_tools.networks.weights import initial_weights, self_predicting_weights
-from pynest_tools.runs.metrics import FASTEST, Rates, distance, scores, share_at_bound, too_fast
+from pynest_tools.runs.metrics import FASTEST, Rates, distance, feedback_angle, scores, share_at_bound, too_fast
 from pynest_tools.tasks import Bars, Samples, SelfPrediction
 
 
@@ -40,7 +41,7 @@ def test_scores_without_targets():
 def test_distance_from_the_self_predicting_weights():
     """Only pi and ip have one; each layer its own."""
     circuit = Microcircuit.model_validate({"sizes": (2, 3, 4, 1), "plasticity": {"eta_up": 0.1}})
-    weights = self_predicting_weights(initial_weights(circuit, np.random.default_rng(1)), circuit.neuron)
+    weights = self_predicting_weights(initial_weights(circuit, np.random.default_rng(1)), circuit)
     assert distance(circuit, weights) == {"pi_1": 0.0, "pi_2": 0.0, "ip_1": 0.0, "ip_2": 0.0}
     weights.pi[1][0] += 0.5  # one of the 4 x 1
     weights.ip[0][:, 1] -= 0.3  # a third of the 4 x 3
@@ -75,3 +76,18 @@ def test_share_of_weights_at_their_bounds():
     weights.up[0][0] = circuit.plasticity.Wmax
     weights.up[0][1, 0] = circuit.plasticity.Wmin
     assert share_at_bound(circuit, weights) == {"up_1": 0.5, "ip_1": 0.0}
+
+
+def test_the_angle_of_feedback_is_that_of_matrices():
+    circuit = Microcircuit(sizes=[2, 2, 2], plasticity={"eta_up": 0.01})
+    up = [np.eye(2), np.array([[3.0, 0.0], [0.0, 4.0]])]
+    rest = {"ip": [np.zeros((2, 2))], "pi": [np.zeros((2, 2))]}
+
+    def angle(down):
+        return feedback_angle(circuit, Weights(up=up, down=[np.array(down)], **rest))["down_1"]
+
+    assert angle([[6.0, 0.0], [0.0, 8.0]]) == pytest.approx(0.0, abs=1e-6)  # arccos loses half of the digits near 1
+    assert angle([[0.0, 1.0], [1.0, 0.0]]) == pytest.approx(90.0)
+    assert angle([[-3.0, 0.0], [0.0, -4.0]]) == pytest.approx(180.0)
+    assert angle([[5.0, 0.0], [0.0, np.nan]]) == pytest.approx(0.0, abs=1e-6)
+    assert feedback_angle(circuit, Weights(up=up, down=[np.zeros((2, 2))], **rest)) == {}

@@ -56,7 +56,7 @@ def assert_as_alone(folder, spec, seed, tmp_path):
     assert len(records(folder)) == len(records(alone))
     assert flat(records(folder)) == pytest.approx(flat(records(alone)), **CLOSE)
     for kind in ("checkpoint", "best"):
-        one, other = (load_checkpoint(getattr(f, kind), spec.network.sizes) for f in (folder, alone))
+        one, other = (load_checkpoint(getattr(f, kind), spec.network) for f in (folder, alone))
         assert one.state == other.state
         for (name, got), (_, wanted) in zip(one.weights.named(), other.weights.named()):
             np.testing.assert_allclose(got, wanted, rtol=1e-7, atol=1e-9, err_msg=name)
@@ -164,7 +164,7 @@ def test_killed_at_any_moment_all_go_on_from_one_place(tmp_path):
         for folder, wanted in zip(folders, whole):
             assert records(folder) == records(wanted), f"killed before write {instant}"
             for kind in ("checkpoint", "best"):
-                one, other = (load_checkpoint(getattr(f, kind), spec.network.sizes) for f in (folder, wanted))
+                one, other = (load_checkpoint(getattr(f, kind), spec.network) for f in (folder, wanted))
                 assert one.state == other.state
                 for (name, got), (_, right) in zip(one.weights.named(), other.weights.named()):
                     assert np.array_equal(got, right), (instant, kind, name)

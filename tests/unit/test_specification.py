@@ -88,7 +88,7 @@ def test_matched_interneurons_follow_the_schedule_of_up():
 @pytest.mark.parametrize(
     ("factors", "words"),
     [
-        ({"down": 1.0}, "are for up, ip and pi, got one for down"),
+        ({"nudge": 1.0}, "are for up, ip, pi and down, got one for nudge"),
         ({"up": [1.0, 1.0]}, "2 factors for 3 learning rates; give one for each layer"),
     ],
 )

@@ -253,7 +253,7 @@ def test_the_folder_keeps_everything(networks, tmp_path):
     }  # fmt: skip
     assert (summary["task"], summary["backend"], summary["epochs"]) == ("bars", "spiking", 7)
     assert (summary["interrupted"], summary["diverged"]) == (False, None)
-    kept = load_checkpoint(folder.checkpoint, spec.network.sizes)
+    kept = load_checkpoint(folder.checkpoint, spec.network)
     assert kept.state["epoch"] == 7
     np.testing.assert_array_equal(kept.weights.up[0], result.weights.up[0])
 
@@ -266,7 +266,7 @@ def test_ctrl_c_keeps_what_was_reached(networks, failing, tmp_path):
     assert result.interrupted
     assert (summary["interrupted"], summary["epochs"], summary["test"]) == (True, 3, None)
     assert [record["epoch"] for record in folder.read_metrics()] == [0, 3]
-    assert load_checkpoint(folder.checkpoint, bars().network.sizes).state["epoch"] == 3
+    assert load_checkpoint(folder.checkpoint, bars().network).state["epoch"] == 3
 
 
 @pytest.mark.parametrize("chunk_samples", [1000, 10])
@@ -278,7 +278,7 @@ def test_divergence_names_epoch_sample_and_cell(networks, failing, tmp_path, chu
     assert result.diverged == "epoch 5, sample 17 of 24: cell 3 of P_1: a somatic potential became 1e9 mV"
     assert json.loads(folder.summary.read_text())["diverged"] == result.diverged
     assert result.epochs == 3
-    assert load_checkpoint(folder.checkpoint, bars().network.sizes).state["epoch"] == 3
+    assert load_checkpoint(folder.checkpoint, bars().network).state["epoch"] == 3
 
 
 @pytest.mark.parametrize("absurd", [np.nan, 1e4])
@@ -325,7 +325,7 @@ def test_patience_ends_a_run_and_keeps_the_best(networks, tmp_path):
     result = train(spec, folder)
     assert result.epochs == 5
     assert (result.best, result.tested_weights) == (2, "best")
-    assert load_checkpoint(folder.best, spec.network.sizes).state["epoch"] == 2
+    assert load_checkpoint(folder.best, spec.network).state["epoch"] == 2
     summary = json.loads(folder.summary.read_text())
     assert (summary["best"]["epoch"], summary["best"]["accuracy"]) == (2, 6 / 8)
     assert (summary["tested_weights"], summary["test"]["accuracy"]) == ("best", 2 / 8)
@@ -354,7 +354,7 @@ def test_a_run_that_was_killed_before_it_had_kept_its_best_keeps_it_on_resume(ne
     shutil.rmtree(folder.best)
     resumed = resume(folder, spec.changed({"training": {"epochs": 3}}))
     assert resumed.best == 2
-    assert load_checkpoint(folder.best, spec.network.sizes).state["epoch"] == 2
+    assert load_checkpoint(folder.best, spec.network).state["epoch"] == 2
 
 
 class NoValidation:
@@ -424,7 +424,7 @@ def test_a_resumed_run_is_the_one_that_was_not_interrupted(backend, every, tmp_p
     stopped = train(spec, folder, stop)
     assert stopped.interrupted
     assert 5 <= stopped.epochs < 10
-    checkpoint = load_checkpoint(folder.checkpoint, spec.network.sizes)
+    checkpoint = load_checkpoint(folder.checkpoint, spec.network)
     assert checkpoint.state["samples"] == stopped.records[-1]["samples"]
     resumed = resume(folder, spec)
     assert without_wall(resumed.records) == without_wall(whole.records)
