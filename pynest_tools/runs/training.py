@@ -171,13 +171,18 @@ def train_seeds(
     Raises
     ------
     ValueError
-        If the backend holds one network only.
+        If the backend holds one network only, or networks side by side would share random numbers that each is to draw itself.
     UserError
         As `resume`.
     """
     if spec.backend not in NUMPY_BACKENDS:
         raise ValueError(
             f"backend {spec.backend} holds one network: call train for each seed, or use one of {', '.join(NUMPY_BACKENDS)}"
+        )
+    if spec.network.is_random:
+        raise ValueError(
+            "with alignment, dropout, DropConnect or noise a network draws random numbers from sample to sample, which networks side "
+            "by side would share: call train for each seed"
         )
     specs = [spec.model_copy(update={"seed": seed}) for seed in seeds]
     if folders is None:

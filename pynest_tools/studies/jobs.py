@@ -34,10 +34,11 @@ class Progress(NamedTuple):
 
 
 def together(run: StudyRun) -> bool:
-    """Whether a run is trained side by side with those of other seeds."""
-    sizes = run.specification.network.sizes
-    weights = sum(a * b for a, b in pairwise(sizes))
-    return run.specification.backend in NUMPY_BACKENDS and weights <= MOST_WEIGHTS_TOGETHER
+    """Whether a run is trained side by side with those of other seeds, which then share what is drawn from sample to sample."""
+    network = run.specification.network
+    weights = sum(a * b for a, b in pairwise(network.sizes))
+    is_small = weights <= MOST_WEIGHTS_TOGETHER
+    return run.specification.backend in NUMPY_BACKENDS and is_small and not network.is_random
 
 
 def work(runs: tuple[StudyRun, ...], send: Send) -> dict[str, tuple[str, str]]:
