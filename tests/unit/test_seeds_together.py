@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from pynest_tools.runs.checkpoint import load_checkpoint
 from pynest_tools.runs.folder import RunFolder
 from pynest_tools.runs.specification import RunSpecification
 from pynest_tools.runs.training import resume, train, train_seeds
+from pynest_tools.studies.jobs import together
 
 SEEDS = [4, 7, 9]
 TRIAL = {"t_pres": 4.0, "t_learn_on": 2.0, "t_readout_on": 3.0, "t_pres_test": 4.0, "t_readout_on_test": 3.0}
@@ -208,3 +210,15 @@ def test_locks_of_all_are_held(tmp_path):
     assert held
     assert all(map(all, held))
     assert json.loads(folders[2].summary.read_text())["seed"] == SEEDS[2]
+
+
+@pytest.mark.parametrize(
+    "circuit", [{"connectivity": {"dropout": 0.2}}, {"plasticity": {"down": "alignment"}}], ids=str
+)
+def test_runs_that_draw_from_sample_to_sample_are_trained_alone(circuit, tmp_path):
+    """Side by side they would share what they draw; a study trains them one after the other, each as alone."""
+    spec = spec_of("steady").changed({"network": circuit})
+    with pytest.raises(ValueError, match="call train for each seed"):
+        train_seeds(spec, SEEDS)
+    assert together(SimpleNamespace(specification=spec_of("steady")))
+    assert not together(SimpleNamespace(specification=spec))
