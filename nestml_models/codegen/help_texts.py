@@ -14,7 +14,7 @@ TRIALS = "And those of trials, stimuli, learning windows and read-out, which all
 
 #: Models in C++ by the header that describes them.
 HEADERS = {
-    "population.h": ("pyramidal_population", "stimulus_population"),
+    "population.h": ("pyramidal_population", "pyramidal_tuft_population", "stimulus_population"),
     "dendritic_error_synapse.h": ("dendritic_error_synapse", "dendritic_error_psp_synapse"),
     "dendritic_error_rate_synapse.h": ("dendritic_error_rate_synapse",),
     "releasing_dendritic_error_synapse.h": (

@@ -42,14 +42,21 @@ def steps(recorder, n_steps):
     return np.bincount(times[times <= n_steps], minlength=n_steps + 1)
 
 
-def plain_loop(n_pre, n_post, R, delay, weight, *, eta, alpha, tau_innovation, resets=(), learns=None):
+def plain_loop(
+    n_pre, n_post, R, delay, weight, *, eta, alpha, tau_innovation, tau_baseline=math.inf, resets=(), learns=None
+):
     """Weight after every step n = 0, 1, ...; arrays are by step, with index 0 for the time before the first one."""
     e = math.exp(-H / tau_innovation) if tau_innovation > 0 else 0.0
+    b = math.exp(-H / tau_baseline)  # 1 if there is none
     X = np.zeros(R.size)
-    filtered = 0.0
+    fast = slow = 0.0
     for n in range(1, R.size):
-        filtered = (0.0 if n - 1 in resets else filtered) * e + (1 - e) * (n_post[n] / H - R[n])
-        X[n] = filtered
+        if n - 1 in resets:
+            fast = slow = 0.0
+        innovation = n_post[n] / H - R[n]
+        fast = e * fast + (1 - e) * innovation
+        slow = b * slow + (1 - b) * innovation
+        X[n] = fast - slow
     learns = np.ones(R.size, dtype=bool) if learns is None else learns
     course = np.full(R.size, weight)
     for n in range(1, R.size):
@@ -92,11 +99,11 @@ class Pair:
         return plain_loop(n_pre, steps(self.spikes, self.n_steps), R, self.delay, 0.7, **self.rule, **others)
 
 
-@pytest.mark.parametrize("tau_innovation", [0.0, 2.0, 30.0])
+@pytest.mark.parametrize("filters", [{"tau_innovation": tau} for tau in (0.0, 2.0, 30.0)] + [{"tau_baseline": 9.0}])
 @pytest.mark.parametrize("delay", [1, 2, 17])
-def test_the_weight_is_that_of_the_loop(nest, delay, tau_innovation):
+def test_the_weight_is_that_of_the_loop(nest, delay, filters):
     """Read several times, several spikes in a step among those of the presynaptic cell."""
-    pair = Pair(nest, 1000, delay=delay, rate=9000.0, rule=RULE | {"tau_innovation": tau_innovation})
+    pair = Pair(nest, 1000, delay=delay, rate=9000.0, rule=RULE | filters)
     assert pair.train[1].max() > 2
     observed = []
     for _ in range(4):
@@ -131,14 +138,14 @@ TRIAL = {"trial_duration": PERIOD * H, "learning_start": 2.0, "learning_stop": 6
 
 @pytest.mark.parametrize("reset", [False, True], ids=["keep", "reset"])
 @pytest.mark.parametrize("delay", [1, 9])
-@pytest.mark.parametrize("windows", ["taught", "both"])
-def test_learning_windows_and_resets(nest, reset, delay, windows):
+@pytest.mark.parametrize(("windows", "filters"), [("taught", {}), ("both", {}), ("both", {"tau_baseline": 9.0})])
+def test_learning_windows_and_resets(nest, reset, delay, windows, filters):
     """The window is that of the basal dendrite, though the synapse is on the apical one; the filter goes on outside of it."""
     pair = Pair(
         nest,
         1000,
         delay=delay,
-        rule=RULE | {"alpha": 0.001},  # all of the run counts in the end
+        rule=RULE | {"alpha": 0.001} | filters,  # all of the run counts in the end
         trial_reset=reset,
         learning_basal=windows,
         learning_apical="free",
@@ -279,24 +286,29 @@ def cells(nest, n, psi, u):
 
 
 @pytest.mark.parametrize(
-    ("D", "D_back", "tau_innovation"), [(1, 1, 1.0), (1, 4, 1.0), (4, 1, 1.0), (1, 2, 3.0), (1, 1, 0.0)]
+    ("D", "D_back", "tau_innovation", "tau_baseline"),
+    [(1, 1, 1.0, 0.0), (1, 4, 1.0, 0.0), (4, 1, 1.0, 0.0), (1, 2, 3.0, 0.0), (1, 1, 0.0, 0.0), (1, 2, 1.0, 4.0)],
 )
 @pytest.mark.parametrize("psi", [5.0, 40.0])
-def test_expected_change(nest, psi, D, D_back, tau_innovation):
-    """Many pairs; the change of normalised weights is that of the docstring whatever psi."""
+def test_expected_change(nest, psi, D, D_back, tau_innovation, tau_baseline):
+    """Many pairs; the change of normalised weights is that of the docstring whatever psi, less the one of a baseline's filter."""
     n, T, W, eta, r_i = 400, 300.0, 1.0, 1e-3, 1.0
     low, high = cells(nest, n, psi, r_i), cells(nest, n, psi, 0.5)
-    nest.CopyModel("alignment_synapse", "aligning", {"eta": eta / psi**2, "tau_innovation": tau_innovation})
+    filters = {"tau_innovation": tau_innovation, "tau_baseline": tau_baseline}
+    nest.CopyModel("alignment_synapse", "aligning", {"eta": eta / psi**2, **filters})
     nest.Connect(low, high, "one_to_one", {"receptor_type": BASAL, "weight": W / psi, "delay": D * H})
     spec = {"synapse_model": "aligning", "receptor_type": APICAL, "delay": D_back * H, "weight": 0.0}
     nest.Connect(high, low, "one_to_one", spec)
-    warm_up = 12.0  # ms: twelve time constants of the dendrite, or four of the longest filter, before the count begins
+    warm_up = 20.0  # ms: twenty time constants of the dendrite, or five of the longest filter, before the count begins
     nest.Simulate(warm_up)
     connections = nest.GetConnections(synapse_model="aligning")
     before = np.array(connections.weight)
     nest.Simulate(T)
     change = psi * (np.array(connections.weight) - before)
-    expected = eta * ALPHA_J * W * r_i * overlap(D, D_back, tau_innovation=tau_innovation) * T
+    K = overlap(D, D_back, tau_innovation=tau_innovation)
+    if tau_baseline > 0.0:
+        K -= overlap(D, D_back, tau_innovation=tau_baseline)
+    expected = eta * ALPHA_J * W * r_i * K * T
     error = change.std() / math.sqrt(n)
     assert error < 0.2 * expected
     assert change.mean() == pytest.approx(expected, abs=4 * error)
@@ -410,7 +422,13 @@ MODELS = ["alignment_synapse", "alignment_rate_synapse"]
 @pytest.mark.parametrize("model", MODELS)
 def test_defaults(nest, model):
     synapse = nest.GetDefaults(model)
-    assert [synapse[key] for key in ("eta", "alpha", "tau_innovation", "weight")] == [0.0, 0.0, 10.0, 1.0]
+    assert [synapse[key] for key in ("eta", "alpha", "tau_innovation", "tau_baseline", "weight")] == [
+        0.0,
+        0.0,
+        10.0,
+        0.0,
+        1.0,
+    ]
     assert (synapse["Wmin"], synapse["Wmax"]) == (-np.inf, np.inf)
 
 
@@ -435,16 +453,16 @@ def test_wrong_connections(nest, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_one_time_constant_for_a_cell(nest, model):
+def test_the_same_time_constants_for_a_cell(nest, model):
     cell, source = nest.Create("pyramidal_neuron"), sources(nest, model)
     nest.CopyModel(model, "slow", {"tau_innovation": 30.0})
+    nest.CopyModel(model, "based", {"tau_baseline": 50.0})
     nest.Connect(source, cell, syn_spec={"synapse_model": model, "receptor_type": APICAL})
+    message = "{}: all alignment synapses onto one cell must have the same tau_innovation and tau_baseline; there are synapses "
     for receptor in (BASAL, APICAL):
-        with pytest.raises(
-            nest.NESTError,
-            match=r"slow: all alignment synapses onto one cell must have the same tau_innovation; .* 10 ms, got 30 ms",
-        ):
-            nest.Connect(source, cell, syn_spec={"synapse_model": "slow", "receptor_type": receptor})
+        for other, found in (("slow", "30 and 0"), ("based", "10 and 50")):
+            with pytest.raises(nest.NESTError, match=f"{message.format(other)}with 10 and 0 ms, got {found} ms"):
+                nest.Connect(source, cell, syn_spec={"synapse_model": other, "receptor_type": receptor})
     nest.Disconnect(nest.GetConnections(synapse_model=model))
     nest.Connect(source, cell, syn_spec={"synapse_model": "slow", "receptor_type": APICAL})
     assert nest.num_connections == 1
@@ -476,6 +494,7 @@ def test_a_synapse_that_comes_later_begins_anew(nest):
         ({"alpha": -1.0}, "alpha must be positive, or 0 for no decay, got -1 ms"),
         ({"alpha": math.nan}, "alpha must be positive, or 0 for no decay, got nan ms"),
         ({"tau_innovation": -1.0}, "tau_innovation must be positive, or 0 for no filter, got -1 ms"),
+        ({"tau_baseline": math.inf}, "tau_baseline must be positive, or 0 for no baseline, got inf ms"),
         ({"Wmin": 1.0, "Wmax": 0.0}, "Wmin must not exceed Wmax, got 1 and 0 mV ms"),
         ({"weight": math.nan}, "the weight must be a finite number"),
     ],
@@ -503,6 +522,8 @@ def test_weights_are_set_exactly_within_their_bounds(nest, model):
     assert connection.weight == 0.25
     connection.weight = 0.123456789
     assert connection.weight == 0.123456789
-    with pytest.raises(nest.NESTError, match="tau_innovation of bounded cannot change while there are connections"):
-        nest.SetDefaults("bounded", {"tau_innovation": 3.0})
+    for key in ("tau_innovation", "tau_baseline"):
+        message = "tau_innovation and tau_baseline of bounded cannot change while there are connections"
+        with pytest.raises(nest.NESTError, match=message):
+            nest.SetDefaults("bounded", {key: 3.0})
     nest.SetDefaults("bounded", {"eta": 3.0, "alpha": 1.0})
