@@ -292,7 +292,7 @@ def test_the_noise_current_has_its_variance_and_its_time():
     neuron = {"sigma_noise": sigma, "tau_noise": tau, "latent_equilibrium": False}
     circuit = circuit_of({"neuron": neuron, "trial": windows}, (2, 3, 2))
     nothing = Weights(**{f: [0.0 * m for m in getattr(weights_of(circuit), f)] for f in ("up", "ip", "pi", "down")})
-    stimuli = np.ones((3000, 2))
+    stimuli = np.ones((1500, 2))
     V = OdeMicrocircuit(circuit, nothing).run(stimuli, None, learn=False).V_soma
     again = OdeMicrocircuit(circuit, nothing).run(stimuli, None, learn=False).V_soma
     np.testing.assert_array_equal(V, again)
