@@ -21,6 +21,7 @@ AlignmentProperties::get_status( Dictionary& d ) const
   d[ "eta" ] = eta_;
   d[ "alpha" ] = alpha_;
   d[ "tau_innovation" ] = tau_innovation_;
+  d[ "tau_baseline" ] = tau_baseline_;
   bounds_.get_status( d );
 }
 
@@ -31,6 +32,7 @@ AlignmentProperties::set_status( const Dictionary& d, ConnectorModel& cm )
   d.update_value( "eta", changed.eta_ );
   d.update_value( "alpha", changed.alpha_ );
   d.update_value( "tau_innovation", changed.tau_innovation_ );
+  d.update_value( "tau_baseline", changed.tau_baseline_ );
   changed.bounds_.set_status( d, cm.get_name() );
 
   if ( not std::isfinite( changed.eta_ ) )
@@ -47,17 +49,24 @@ AlignmentProperties::set_status( const Dictionary& d, ConnectorModel& cm )
     throw BadProperty( String::compose(
       "tau_innovation must be positive, or 0 for no filter, got %1 ms (%2)", changed.tau_innovation_, cm.get_name() ) );
   }
-  if ( changed.tau_innovation_ != tau_innovation_
+  if ( not( changed.tau_baseline_ >= 0.0 and std::isfinite( changed.tau_baseline_ ) ) )
+  {
+    throw BadProperty( String::compose(
+      "tau_baseline must be positive, or 0 for no baseline, got %1 ms (%2)", changed.tau_baseline_, cm.get_name() ) );
+  }
+  if ( ( changed.tau_innovation_ != tau_innovation_ or changed.tau_baseline_ != tau_baseline_ )
     and kernel().connection_manager.get_num_connections( cm.get_syn_id() ) > 0 )
   {
-    throw BadProperty( String::compose( "tau_innovation of %1 cannot change while there are connections of it; set it "
-                                        "before Connect, or make a copy with CopyModel",
-      cm.get_name() ) );
+    throw BadProperty(
+      String::compose( "tau_innovation and tau_baseline of %1 cannot change while there are connections of it; set it "
+                       "before Connect, or make a copy with CopyModel",
+        cm.get_name() ) );
   }
   CommonSynapseProperties::set_status( d, cm );
   eta_ = changed.eta_;
   alpha_ = changed.alpha_;
   tau_innovation_ = changed.tau_innovation_;
+  tau_baseline_ = changed.tau_baseline_;
   bounds_ = changed.bounds_;
 }
 
@@ -84,7 +93,8 @@ register_alignment_synapse( Node& target,
   const std::string& synapse )
 {
   cp.check_weight( weight, synapse );
-  require_innovation( target, synapse ).register_alignment_synapse( port, cp.tau_innovation(), synapse );
+  require_innovation( target, synapse )
+    .register_alignment_synapse( port, cp.tau_innovation(), cp.tau_baseline(), synapse );
 }
 
 void

@@ -54,7 +54,9 @@ At c presynaptic spikes, X and R being those of the postsynaptic step that ends 
 
    W \leftarrow e^{-a} W + \eta X c \, \frac{1 - e^{-a}}{a}, \qquad a = \alpha R c,
 
-clipped to [Wmin, Wmax]; they are delivered with the new weight. Outside of the window in which the basal dendrites of the target learn, X and R
+clipped to [Wmin, Wmax]; they are delivered with the new weight. With tau_baseline > 0, X is less what a filter with this longer time
+constant makes of the innovation: then it has no integral, and the mean rates of presynaptic cells, which know nothing of the postsynaptic one,
+do not move the weight at random. Outside of the window in which the basal dendrites of the target learn, X and R
 act as 0. Return to rest sets X to 0. The target filters its innovation only if such a synapse is there.
 
 alignment_rate_synapse is the same for cells that send rates: in a step with the presynaptic rate r, c = r h. What such a cell sends beyond
@@ -69,6 +71,7 @@ Common to all synapses of a model (SetDefaults, CopyModel):
  eta              0         mV ms²   Learning rate, per spike and innovation in 1/ms
  alpha            0         ms       Rate of decay, per spike and postsynaptic rate in 1/ms
  tau_innovation   10.0      ms       Time constant of the filter; 0: none. All alignment synapses onto one cell share it
+ tau_baseline     0         ms       Time constant of the baseline; 0: none. All alignment synapses onto one cell share it
  Wmin             -inf      mV ms    Smallest weight
  Wmax             inf       mV ms    Largest weight
 ================ ========= ======== ======================================================================================
@@ -112,6 +115,12 @@ public:
     return tau_innovation_;
   }
 
+  double
+  tau_baseline() const
+  {
+    return tau_baseline_;
+  }
+
   //! Throws BadProperty if the weight is not allowed.
   void
   check_weight( const double weight, const std::string& synapse ) const
@@ -132,6 +141,7 @@ private:
   double eta_ = 0.0;              //!< learning rate (mV ms^2)
   double alpha_ = 0.0;            //!< rate of decay (ms)
   double tau_innovation_ = 10.0;  //!< of the filter of the innovation; 0: none (ms)
+  double tau_baseline_ = 0.0;     //!< of its baseline; 0: none (ms)
   WeightBounds bounds_;
 };
 

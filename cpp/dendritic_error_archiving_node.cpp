@@ -272,28 +272,28 @@ DendriticErrorArchivingNode::register_rate_synapse( const size_t port, const std
 void
 DendriticErrorArchivingNode::register_alignment_synapse( const size_t port,
   const double tau_innovation,
+  const double tau_baseline,
   const std::string& synapse )
 {
-  const std::vector< Port >& ports = inputs().ports;
-  const bool is_dendrite = port < ports.size() and ports[ port ].has_error;
-  if ( not has_innovation() or not is_dendrite )
+  if ( not has_innovation() )
   {
-    throw IllegalConnection( String::compose( has_innovation()
-        ? "%1 needs a dendrite: connect it to receptor_type 'basal' or 'apical' of %2"
-        : "%1 needs a target that knows what it sends beyond its expected rate; %2 does not",
-      synapse,
-      get_name() ) );
+    throw IllegalConnection( String::compose(
+      "%1 needs a target that knows what it sends beyond its expected rate; %2 does not", synapse, get_name() ) );
   }
-  if ( innovations_.wanted() and innovations_.tau() != tau_innovation )
+  require_error_( port, synapse );
+  if ( innovations_.wanted()
+    and ( innovations_.tau() != tau_innovation or innovations_.tau_baseline() != tau_baseline ) )
   {
     throw IllegalConnection(
-      String::compose( "%1: all alignment synapses onto one cell must have the same tau_innovation; there are synapses "
-                       "with %2 ms, got %3 ms",
+      String::compose( "%1: all alignment synapses onto one cell must have the same tau_innovation and tau_baseline; "
+                       "there are synapses with %2 and %3 ms, got %4 and %5 ms",
         synapse,
         innovations_.tau(),
-        tau_innovation ) );
+        innovations_.tau_baseline(),
+        tau_innovation,
+        tau_baseline ) );
   }
-  innovations_.add_reader( tau_innovation );
+  innovations_.add_reader( tau_innovation, tau_baseline );
 }
 
 void

@@ -115,10 +115,11 @@ public:
   /**
    * Have the innovation filtered for an alignment synapse onto the compartment at this port.
    *
-   * Throws IllegalConnection if the cell has no innovation, if the compartment is no dendrite, or if synapses with another time constant
-   * (ms) read it.
+   * Throws IllegalConnection if the cell has no innovation, if the compartment has no error, as dendrites do, or if synapses with another
+   * time constant (ms) read it.
    */
-  void register_alignment_synapse( size_t port, double tau_innovation, const std::string& synapse );
+  void
+  register_alignment_synapse( size_t port, double tau_innovation, double tau_baseline, const std::string& synapse );
 
   //! An alignment synapse is gone.
   void
@@ -300,11 +301,16 @@ protected:
     return of_trial_( output_gain_values_, 1.0 );
   }
 
-  //! Known noise of the rate in the present trial (sqrt(1/ms)).
+  /**
+   * Known noise of the rate in the present trial (sqrt(1/ms)).
+   *
+   * Its sign changes in the middle of the window of learning, so that it has no mean in which it could meet that of other rates.
+   */
   double
   output_noise() const
   {
-    return of_trial_( noise_values_, 0.0 );
+    const double value = of_trial_( noise_values_, 0.0 );
+    return clock_.is_in_second_half( now_ ) ? -value : value;
   }
 
   //! What the nudging conductance is multiplied by in this step.

@@ -16,9 +16,10 @@ namespace nest
 {
 
 /**
- * Low-pass filtered innovation of one cell and its expected rate over the last steps, for alignment synapses.
+ * Filtered innovation of one cell and its expected rate over the last steps, for alignment synapses.
  *
- * The innovation is what a cell has sent beyond what was expected of it: spikes per ms less their intensity.
+ * The innovation is what a cell has sent beyond what was expected of it: spikes per ms less their intensity. It is low-pass filtered,
+ * less, if there is a baseline, what a slower filter makes of it.
  */
 class RecentInnovations
 {
@@ -31,14 +32,15 @@ public:
     long last_reset = 0;    //!< time of the last reset before the step (steps)
   };
 
-  //! One more synapse reads; the time constant (ms) is that of all.
+  //! One more synapse reads; the time constants (ms) are those of all.
   void
-  add_reader( const double tau )
+  add_reader( const double tau, const double tau_baseline )
   {
     if ( readers_++ == 0 )
     {
       tau_ = tau;
-      filtered_ = 0.0;
+      tau_baseline_ = tau_baseline;
+      reset();
       entries_.assign( 1, {} );
     }
   }
@@ -62,11 +64,19 @@ public:
     return tau_;
   }
 
+  //! Time constant of the baseline (ms); 0: there is none.
+  double
+  tau_baseline() const
+  {
+    return tau_baseline_;
+  }
+
   //! Keep this number of steps of h ms, if somebody reads; what was kept so far is lost if that is more than before.
   void
   make_room( const size_t reach, const double h )
   {
     keep_ = std::exp( -h / tau_ );
+    keep_baseline_ = tau_baseline_ > 0.0 ? std::exp( -h / tau_baseline_ ) : 1.0;
     if ( wanted() and entries_.size() < reach )
     {
       entries_.assign( std::bit_ceil( reach ), {} );
@@ -82,21 +92,22 @@ public:
   archive( const long t, const double innovation, const double rate, const bool learns, const long last_reset )
   {
     filtered_ = keep_ * filtered_ + ( 1.0 - keep_ ) * innovation;
-    entries_[ t & mask_() ] = learns ? Entry{ filtered_, rate, last_reset } : Entry{ 0.0, 0.0, last_reset };
+    baseline_ = keep_baseline_ * baseline_ + ( 1.0 - keep_baseline_ ) * innovation;
+    entries_[ t & mask_() ] = learns ? Entry{ filtered_ - baseline_, rate, last_reset } : Entry{ 0.0, 0.0, last_reset };
   }
 
   //! The cell has returned to rest.
   void
   reset()
   {
-    filtered_ = 0.0;
+    filtered_ = baseline_ = 0.0;
   }
 
   //! Forget all: the time was set back.
   void
   begin_anew()
   {
-    filtered_ = 0.0;
+    reset();
     std::fill( entries_.begin(), entries_.end(), Entry() );
   }
 
@@ -116,8 +127,11 @@ private:
 
   size_t readers_ = 0;            //!< synapses
   double tau_ = 0.0;              //!< of the filter; 0: none (ms)
+  double tau_baseline_ = 0.0;     //!< of the slower filter; 0: none (ms)
   double keep_ = 0.0;             //!< exp( -h / tau )
-  double filtered_ = 0.0;         //!< X of the last step (1/ms)
+  double keep_baseline_ = 1.0;    //!< exp( -h / tau_baseline ), 1 if there is no baseline
+  double filtered_ = 0.0;         //!< low-pass filtered innovation of the last step (1/ms)
+  double baseline_ = 0.0;         //!< that of the slower filter (1/ms)
   std::vector< Entry > entries_;  //!< by time, a power of 2; empty as long as nobody reads
 };
 

@@ -104,6 +104,14 @@ public:
     return trial_ >= 0 and stimulus_.contains( phase( now ) - stimulus_start_ );
   }
 
+  //! Whether more than half of the window of learning is over; false if it has no end.
+  bool
+  is_in_second_half( const long now ) const
+  {
+    const Window& w = learning_window_;
+    return w.stop != never_ and phase( now ) >= w.start + ( w.stop - w.start ) / 2;
+  }
+
   bool
   basal_learns( const long now ) const
   {

@@ -125,18 +125,19 @@ def descent(
 def circuit_gains(circuit: Microcircuit) -> list[float]:
     """Factors c_k between the circuit's weight change and the gradient, in the limit of weak nudging.
 
-    With self-predicting weights and W_down = W_up^T the circuit changes W_up into layer k by eta_k c_k (-dL/dW) per ms:
+    With self-predicting weights and W_down = s W_up^T the circuit changes W_up into layer k by eta_k c_k (-dL/dW) per ms:
 
-        c_k = lambda_N / alpha_k * prod_{j > k} kappa_{j-1} (1 - lambda_j) / alpha_j
+        c_k = lambda_N / alpha_k * prod_{j > k} kappa_{j-1} (1 - lambda_j) s_{j-1} / alpha_j
 
-    where alpha_k = v^ / v_b, kappa_k = g_a / (g_L + g_b + g_a), or g_t / (g_L + g_b + g_a + g_t) if there is a tuft, and
-    lambda_N = g_target / (g_L + g_b + g_target) and lambda_j = g_nudge / (g_L + g_b + g_nudge) are the teacher's share of an output
-    cell and the partner's share of the interneurons that predict layer j (docs/theory, "The gradient").
+    where s is what aligned weights begin with, else 1, alpha_k = v^ / v_b, kappa_k = g_a / (g_L + g_b + g_a), or
+    g_t / (g_L + g_b + g_a + g_t) if there is a tuft, and lambda_N = g_target / (g_L + g_b + g_target) and
+    lambda_j = g_nudge / (g_L + g_b + g_nudge) are the teacher's share of an output cell and the partner's share of the
+    interneurons that predict layer j (docs/theory, "The gradient").
 
     Parameters
     ----------
     circuit : Microcircuit
-        Conductances (nS).
+        Conductances (nS), and bounds of the initial weights (mV ms).
 
     Returns
     -------
@@ -155,10 +156,13 @@ def circuit_gains(circuit: Microcircuit) -> list[float]:
         )
     gain = circuit.neurons[-1].target_share  # times alpha_k, from the output down
     alpha = circuit.prediction_factors
+    bounds, scales = circuit.weight_bounds, [1.0] * circuit.n_hidden
+    if circuit.weights.aligned:
+        scales = [down / up for down, up in zip(bounds["down"], bounds["up"][1:], strict=True)]
     gains = [gain / alpha[-1]]
     for k in reversed(range(1, len(alpha))):
         below, above = circuit.neurons[k - 1], circuit.neurons[k]
         passed_on = below.g_top_down / below.g_hidden * (1.0 - above.partner_share)
-        gain = gain * passed_on / alpha[k]
+        gain = gain * passed_on * scales[k - 1] / alpha[k]
         gains.append(gain / alpha[k - 1])
     return gains[::-1]

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from ..settings import Settings, explain
+from .depth import balanced_down, balanced_up
 from .parameters import (
     ConnectivityParameters,
     InitialWeights,
@@ -182,9 +183,12 @@ class Microcircuit(Settings):
     def weight_bounds(self) -> dict[str, tuple[float, ...]]:
         """Bounds of the initial weights by projection, one for each layer that has it (normalised, mV ms)."""
         weights = self.weights
+        up = balanced_up(self) if weights.up == "balanced" else weights.up
+        up = _spread(up, self.n_hidden + 1)
+        down = balanced_down(up, self) if weights.down == "balanced" else weights.down
         return {
-            "up": _spread(weights.up, self.n_hidden + 1),
-            "down": _spread(weights.down, self.n_hidden),
+            "up": up,
+            "down": _spread(down, self.n_hidden),
             "ip": _spread(weights.ip, self.n_hidden),
             "pi": _spread(weights.pi, self.n_hidden),
         }
@@ -344,6 +348,15 @@ class Microcircuit(Settings):
         if there.release < 1.0 and self.plasticity.down == "alignment":
             raise ValueError(
                 'with plasticity.down = "alignment" every spike counts: connectivity.release must be 1, or down another rule'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _errors_can_be_passed_on(self) -> Microcircuit:
+        if self.weights.down == "balanced" and any(neuron.g_top_down == 0.0 for neuron in self.neurons[:-1]):
+            raise ValueError(
+                'weights.down = "balanced" needs apical dendrites that move the soma, but neuron.g_apical is 0.0 nS: no feedback '
+                "passes an error on; set g_apical, or give weights.down as a number"
             )
         return self
 

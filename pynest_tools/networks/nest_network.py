@@ -131,6 +131,7 @@ class NestMicrocircuit:
     eta_apical: float  #: The same for apical dendrites.
     eta_alignment: float  #: The same for alignment.
     decay_alignment: float  #: Decay by alignment for a normalised one of 1.
+    tau_baseline: float  #: Of the innovation (ms).
 
     def __init__(self, circuit: Microcircuit, weights: Weights, seed: int | np.random.SeedSequence) -> None:
         self._nest = import_nest()
@@ -334,7 +335,11 @@ class NestMicrocircuit:
         if eta > 0.0:
             rule |= {"Wmin": low / self.psi, "Wmax": high / self.psi}
         if kind == "down" and plasticity.down == "alignment":
-            rule |= {"alpha": plasticity.decay_down * self.decay_alignment, "tau_innovation": plasticity.tau_innovation}
+            rule |= {
+                "alpha": plasticity.decay_down * self.decay_alignment,
+                "tau_innovation": plasticity.tau_innovation,
+                "tau_baseline": self.tau_baseline,
+            }
             self._nest.CopyModel(self.alignment_synapse, model, rule)
             return model
         rule |= {"tau_s": plasticity.tau_s, "tau_Delta": plasticity.tau_Delta}

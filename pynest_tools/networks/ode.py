@@ -145,8 +145,8 @@ class OdeMicrocircuit:
         self._aligns = plasticity.down == "alignment"
         if self._aligns:
             self._keep_innovation = _decay(h, plasticity.tau_innovation)
-            scale = plasticity.noise_down**2 * (plasticity.tau_innovation + self.circuit.neuron.tau_basal)
-            views = (layout.down(values) for values in (self._W, np.atleast_2d(eta * h / scale), low, high))
+            eta_h = np.atleast_2d(eta * h / plasticity.noise_down**2)
+            views = (layout.down(values) for values in (self._W, eta_h, low, high))
             self._aligning = list(zip(*views, strict=True))
             eta = np.where(layout.per_weight({"down": [1.0] * self.circuit.n_hidden}) > 0.0, 0.0, eta)
         self._plastic = bool(np.any(eta > 0.0))
@@ -195,7 +195,10 @@ class OdeMicrocircuit:
         taught = output.target_share * np.nan_to_num(targets), self._shares(g_nudge)
         V_soma, V_dendrites = np.zeros_like(g_nudge), np.zeros((self._n_dendrites, *g_nudge.shape))
         shown = sources(self.circuit, stimuli)
+        middle = learn_on + (t_pres - learn_on) // 2
         for step in range(t_pres):
+            if step == middle:
+                self._sample = sample.reversed()
             learns = None
             if learn and (self._plastic or self._aligns):
                 if step >= learn_on:

@@ -183,13 +183,16 @@ class PlasticityParameters(Settings):
     )
     eta_down: PerLayer = Field(
         default=(0.0,),
-        description="learning rate of down, one per hidden layer or one for all; prediction: mV ms^2, alignment: mV ms^2",
+        description="learning rate of down, one per hidden layer or one for all; prediction: mV ms^2, alignment: mV ms",
     )
     decay_down: float = Field(
         default=0.0, ge=0.0, description="decay of down by alignment, per unit of both rates and ms, ms"
     )
     tau_innovation: float = Field(
-        default=1.0, gt=0.0, description="low-pass filter of the noise that alignment learns from, ms"
+        default=1.0, gt=0.0, description="low-pass filter of the noise of spikes that alignment learns from, ms"
+    )
+    tau_baseline: float = Field(
+        default=3.0, gt=0.0, description="filter whose output is subtracted, so that this noise has no mean, ms"
     )
     noise_down: float = Field(
         default=0.1,
@@ -206,6 +209,15 @@ class PlasticityParameters(Settings):
     Wmax: float = Field(default=4.0, description="largest plastic weight, normalised, mV ms (thesis)")
 
     @model_validator(mode="after")
+    def _baseline_is_slower(self) -> PlasticityParameters:
+        if self.tau_baseline <= self.tau_innovation:
+            raise ValueError(
+                f"tau_baseline must be longer than tau_innovation = {self.tau_innovation} ms, got {self.tau_baseline} ms: the "
+                "difference of both filters is what alignment learns from"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _range_of_weights(self) -> PlasticityParameters:
         if self.Wmin >= self.Wmax:
             raise ValueError(f"Wmin must lie below Wmax, got {self.Wmin} and {self.Wmax} mV ms")
@@ -215,9 +227,13 @@ class PlasticityParameters(Settings):
 class InitialWeights(Settings):
     """Initial weights, drawn uniformly between plus and minus a bound (normalised)."""
 
-    up: PerLayer = Field(default=(1.0,), description="bound of up, one per layer or one for all, mV ms (thesis)")
-    down: PerLayer = Field(
-        default=(1.0,), description="bound of down, one per hidden layer or one for all, mV ms (thesis)"
+    up: Annotated[tuple[float, ...] | Literal["balanced"], _or_word("balanced", PerLayer)] = Field(
+        default=(1.0,),
+        description='bound of up, one per layer or one for all, mV ms (thesis); "balanced": rates keep their size',
+    )
+    down: Annotated[tuple[float, ...] | Literal["balanced"], _or_word("balanced", PerLayer)] = Field(
+        default=(1.0,),
+        description='bound of down, one per hidden layer or one for all, mV ms (thesis); "balanced": errors keep their size',
     )
     ip: PerLayer = Field(
         default=(1.0,), description="bound of ip unless self-predicting, one per hidden layer or one for all, mV ms"

@@ -30,10 +30,10 @@ class RateMicrocircuit(NestMicrocircuit):
     alignment_synapse = "alignment_rate_synapse"
     cell_model, tuft_model, input_model = "pyramidal_rate_neuron", "pyramidal_tuft_rate_neuron", "stimulus_neuron"
     psi = eta_basal = eta_apical = decay_alignment = 1.0
+    tau_baseline = 0.0  # the known noise has no mean
     lacking = ("psi", "t_ref", "error_from_spikes")
     knows_noise = True
 
     def __init__(self, circuit: Microcircuit, weights: Weights, seed: int | np.random.SeedSequence = 1) -> None:
-        plasticity, tau_basal = circuit.plasticity, circuit.neuron.tau_basal
-        self.eta_alignment = 1.0 / (plasticity.noise_down**2 * (plasticity.tau_innovation + tau_basal))
+        self.eta_alignment = 1.0 / circuit.plasticity.noise_down**2
         super().__init__(circuit, weights, seed)

@@ -36,6 +36,9 @@ class SpikingMicrocircuit(NestMicrocircuit):
         self.psi, tau_s = circuit.neuron.psi, circuit.plasticity.tau_s
         # error, trace and weight carry a factor of psi, psi tau_s and 1/psi; the apical error -v_a carries none
         self.eta_basal, self.eta_apical = 1.0 / (self.psi**3 * tau_s), 1.0 / (self.psi**2 * tau_s)
-        # expected innovations of a synapse's own spikes do not grow with psi as spikes do: docs/theory, "Learned feedback"
-        self.eta_alignment = self.decay_alignment = 1.0 / self.psi**2
+        plasticity, tau_basal = circuit.plasticity, circuit.neuron.tau_basal
+        self.tau_baseline = plasticity.tau_baseline
+        # of an innovation, what it adds to the rates above a moment later is met by this share of what the filters keep of it
+        met = 1.0 / (plasticity.tau_innovation + tau_basal) - 1.0 / (self.tau_baseline + tau_basal)
+        self.eta_alignment, self.decay_alignment = 1.0 / (self.psi**2 * met), 1.0 / self.psi**2
         super().__init__(circuit, weights, seed)

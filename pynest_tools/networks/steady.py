@@ -141,12 +141,14 @@ class SteadyMicrocircuit:
             if free is not None:
                 state.solve(batch, free[0][here], free[1][here], i, sample)
                 self._learn(self._free, state, sample)
-            state.solve(batch, taught[0][here], taught[1][here], i, sample)
+            halves = [sample] if sample.noise is None else [sample, sample.reversed()]
+            for half in halves:
+                state.solve(batch, taught[0][here], taught[1][here], i, half)
+                if learn:
+                    self._learn(self._taught, state, half, 1.0 / len(halves))
+                if learn and self._aligns:
+                    self._align(state, self._time / len(halves))
             state.copy_to(V_soma[here], prediction[here], V_apical[here])
-            if learn:
-                self._learn(self._taught, state, sample)
-            if learn and self._aligns:
-                self._align(state)
         return layout.result(V_soma, prediction, V_apical)
 
     def _state(self, shape: tuple[int, ...]) -> FixedPoint:
@@ -215,7 +217,8 @@ class SteadyMicrocircuit:
             return low, high
         return np.where(self._missing, -np.inf, low), np.where(self._missing, np.inf, high)
 
-    def _learn(self, projections: list[_Learning], state: FixedPoint, sample: Sample) -> None:
+    def _learn(self, projections: list[_Learning], state: FixedPoint, sample: Sample, share: float = 1.0) -> None:
+        """Change weights as in a share of the time for which they learn."""
         for own in projections:
             if own.dendrite == BASAL:
                 error = state.basal_error(own.level, own.cells)
@@ -223,28 +226,28 @@ class SteadyMicrocircuit:
             else:
                 error = state.V_apical[own.level] if own.dendrite == APICAL else state.tuft_error(own.level)
                 pre = state.sent[own.level + 1][..., own.cells]
+            eta = own.eta if share == 1.0 else share * own.eta
             if sample.masks is not None and own.dendrite == BASAL:
                 mask = sample.masks[own.level][:, own.cells]
-                np.einsum("...bi,...bj,bij->...ij", error * own.eta, pre, mask, out=own.change, optimize=True)
+                np.einsum("...bi,...bj,bij->...ij", error * eta, pre, mask, out=own.change, optimize=True)
             else:
-                np.matmul((error * own.eta).swapaxes(-1, -2), pre, out=own.change)
+                np.matmul((error * eta).swapaxes(-1, -2), pre, out=own.change)
             if own.there is not None:
                 np.multiply(own.change, own.there, out=own.change)
             np.add(own.weights, own.change, out=own.weights)
             np.clip(own.weights, *own.limits, out=own.weights)
 
-    def _align(self, state: FixedPoint) -> None:
-        """Let `down` learn by alignment, from the innovations that the noise of a sample makes last."""
+    def _align(self, state: FixedPoint, time: float) -> None:
+        """Let `down` learn by alignment for a time (ms), from the innovations that the noise of a sample makes last."""
         circuit, layout = self.circuit, self._layout
         plasticity = circuit.plasticity
-        eta = layout.per_weight({"down": circuit.eta_down}) * self._time
-        eta /= plasticity.noise_down**2 * (plasticity.tau_innovation + circuit.neuron.tau_basal)
+        eta = layout.per_weight({"down": circuit.eta_down}) * time / plasticity.noise_down**2
         if self._missing is not None:
             eta = np.where(self._missing, 0.0, eta)
         views = (layout.down(values) for values in (self._W, eta, *self._limits()))
         for layer, (W, own, low, high) in enumerate(zip(*views, strict=True)):
             if circuit.eta_down[layer] > 0.0:
                 s = state.sent[layer + 1][..., W.shape[-1] : 2 * W.shape[-1]]
-                decay = plasticity.decay_down * self._time
+                decay = plasticity.decay_down * time
                 change = aligned_change(W, state.innovation(layer), state.P_rates[layer], s, own, decay)
                 np.clip(W + change, low, high, out=W)

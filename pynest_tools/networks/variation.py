@@ -27,6 +27,13 @@ class Sample(NamedTuple):
     noise: FloatArray | None = None
     masks: list[FloatArray] | None = None
 
+    def reversed(self) -> Sample:
+        """The same with the noise of the second half of the time for learning, which has the other sign.
+
+        So it has no mean over a sample, in which it would meet the mean rates of other cells.
+        """
+        return self if self.noise is None else self._replace(noise=-self.noise)
+
 
 #: Nothing is drawn, as in tests.
 UNVARIED = Sample()

@@ -219,8 +219,8 @@ class RunSpecification(Settings):
         made = make_task(task, given) if isinstance(task, str) else task
         if not isinstance(made, Task):
             raise SpecificationError(f"{made!r} is no task: it must have name, n_inputs, n_outputs, epoch and test_set")
-        entries = merged({"network": {"hidden": DEFAULT_HIDDEN}}, default_run_of(made))
         network = changes.get("network")
+        entries = merged({"network": {"hidden": DEFAULT_HIDDEN}}, default_run_of(made, _hidden(network)))
         try:
             if isinstance(network, Mapping) and "hidden" in network and "sizes" in network:
                 raise SpecificationError("network.hidden and network.sizes say the same twice: give one of them")
@@ -312,6 +312,16 @@ def make_task(name: str, entries: Any) -> Task:
         raise SpecificationError("\n".join(f"task.{line}" for line in lines.splitlines())) from error
     except TypeError as error:
         raise SpecificationError(f"the entries {settings} of [task] do not suit task {name}: {error}") from error
+
+
+def _hidden(network: Any) -> list[int]:
+    """Cells of the hidden layers for which the user's entries of a network ask; none if they do not say, or nothing possible."""
+    given = network if isinstance(network, Mapping) else {}
+    for key, part in (("hidden", slice(None)), ("sizes", slice(1, -1))):
+        layers = given.get(key)
+        if isinstance(layers, list | tuple) and all(isinstance(n, int) and n > 0 for n in layers):
+            return list(layers[part])
+    return []
 
 
 def _with_sizes(network: Mapping[str, Any], task: Task, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -151,6 +151,8 @@ def train_seeds(
 ) -> list[TrainingResult]:
     """Train networks that differ in their seed side by side, which takes little longer than one if they are small.
 
+    A circuit that draws numbers while it learns (`Microcircuit.is_random`) is trained for one seed after the other.
+
     Parameters
     ----------
     spec : RunSpecification
@@ -171,7 +173,7 @@ def train_seeds(
     Raises
     ------
     ValueError
-        If the backend holds one network only, or networks side by side would share random numbers that each is to draw itself.
+        If the backend holds one network only.
     UserError
         As `resume`.
     """
@@ -179,14 +181,11 @@ def train_seeds(
         raise ValueError(
             f"backend {spec.backend} holds one network: call train for each seed, or use one of {', '.join(NUMPY_BACKENDS)}"
         )
-    if spec.network.is_random:
-        raise ValueError(
-            "with alignment, dropout, DropConnect or noise a network draws random numbers from sample to sample, which networks side "
-            "by side would share: call train for each seed"
-        )
     specs = [spec.model_copy(update={"seed": seed}) for seed in seeds]
+    alone = spec.network.is_random  # networks side by side would share what is drawn
     if folders is None:
-        return Loop([Start(each) for each in specs], on_progress).run()
+        groups = [[Start(each)] for each in specs] if alone else [[Start(each) for each in specs]]
+        return [result for group in groups for result in Loop(group, on_progress).run()]
     with ExitStack() as stack:
         for folder in folders:
             stack.enter_context(folder.lock)
@@ -195,8 +194,8 @@ def train_seeds(
         )
         found: dict[int, TrainingResult] = {}
         places = [_samples(start) for start in starts]
-        for place in sorted(set(places)):
-            here = [i for i, other in enumerate(places) if other == place]
+        groups_of_places = [[i for i, other in enumerate(places) if other == place] for place in sorted(set(places))]
+        for here in [[i] for i in range(len(starts))] if alone else groups_of_places:
             found |= dict(zip(here, Loop([starts[i] for i in here], on_progress).run(), strict=True))
         return [found[i] for i in range(len(starts))]
 

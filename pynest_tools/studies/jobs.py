@@ -34,11 +34,11 @@ class Progress(NamedTuple):
 
 
 def together(run: StudyRun) -> bool:
-    """Whether a run is trained side by side with those of other seeds, which then share what is drawn from sample to sample."""
-    network = run.specification.network
-    weights = sum(a * b for a, b in pairwise(network.sizes))
-    is_small = weights <= MOST_WEIGHTS_TOGETHER
-    return run.specification.backend in NUMPY_BACKENDS and is_small and not network.is_random
+    """Whether a run is trained side by side with those of other seeds; with random numbers of its own it is not."""
+    circuit = run.specification.network
+    weights = sum(a * b for a, b in pairwise(circuit.sizes))
+    is_small = run.specification.backend in NUMPY_BACKENDS and weights <= MOST_WEIGHTS_TOGETHER
+    return is_small and not circuit.is_random
 
 
 def work(runs: tuple[StudyRun, ...], send: Send) -> dict[str, tuple[str, str]]:

@@ -245,8 +245,10 @@ class Study:
         return table
 
     def _write_parquet(self, table: DataFrame) -> None:
+        mixed = [name for name in table if table[name].map(type).nunique() > 1]  # such as 60 and "[60, 60]"
+
         def write(file: BinaryIO) -> None:
-            table.to_parquet(file, index=False)
+            table.astype(dict.fromkeys(mixed, str)).to_parquet(file, index=False)  # whose columns have one type each
 
         try:
             import pyarrow  # noqa: F401

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import Field
 
 from ..settings import Settings
 from .dataset import yardsticks
+from .deep import deep_network
 from .samples import Samples, one_hot
 
 SIDE = 3  # pixels
@@ -74,3 +76,17 @@ class Bars(Settings):
     def default_run() -> dict[str, Any]:
         """Entries of a `RunSpecification` that suit this task (thesis: 9-30-3 and its table of defaults)."""
         return {"network": {"sizes": [9, 30, 3]}, "training": {"epochs": 200, "test_interval": 10}}
+
+    @staticmethod
+    def deep_run(hidden: Sequence[int]) -> dict[str, Any]:
+        """Entries of a `RunSpecification` that suit this task with several hidden layers, found for steady states and rates."""
+        network = deep_network(hidden, first=0.1, others=0.024, beta=4.0)
+        return {
+            "backend": "steady",
+            "network": {
+                **network,
+                "neuron": {**network["neuron"], "tau_apical": 5.0},  # which averages over noise
+                "trial": {"t_learn_on": 20.0},  # when these dendrites have settled
+            },
+            "training": {"epochs": 60, "test_interval": 5, "schedule": {"up": {"kind": "cosine"}}},
+        }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from .dataset import DatasetTask, stratified_split
+from .deep import deep_network
 from .samples import Samples, one_hot
 
 LARGEST_PIXEL = 16.0  # pixels of the data set count 0 ... 16
@@ -83,6 +85,34 @@ class Digits(DatasetTask):
                 },
             },
             "training": {"epochs": 15, "test_interval": 3},
+        }
+
+    @staticmethod
+    def deep_run(hidden: Sequence[int]) -> dict[str, Any]:
+        """Entries of a `RunSpecification` that suit this task with several hidden layers, found for steady states."""
+        network = deep_network(hidden, first=0.025, others=0.015, beta=8.0)
+        return {
+            "backend": "steady",
+            "network": {
+                **network,
+                "neuron": {
+                    **network["neuron"],
+                    "g_nudge": 0.03,
+                },  # weak, or the loops of many layers weaken the teacher
+                "trial": {
+                    "t_pres": 50.0,
+                    "t_learn_on": 10.0,
+                    "t_readout_on": 35.0,
+                    "t_pres_test": 50.0,
+                    "t_readout_on_test": 35.0,
+                },
+            },
+            "training": {
+                "epochs": 40,
+                "test_interval": 5,
+                "batch_size": 5,
+                "schedule": {"up": {"kind": "cosine"}},
+            },
         }
 
     def _subset(self, part: int) -> Samples:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from ..settings import merged
 from .samples import FloatArray, Samples
 
 Kind = Literal["classification", "regression", "free"]
@@ -30,6 +31,7 @@ class Task(Protocol):
       course of a run is told on the test set, and there is nothing to choose by;
     - ``default_run()``: entries of a `RunSpecification` that suit it, such as
       ``{"network": {"hidden": [20]}, "training": {"epochs": 5}}``;
+    - ``deep_run(hidden)``: entries that suit a circuit of several hidden layers of so many cells, put over those of ``default_run``;
     - ``baselines()``: yardsticks by name, each with its score (accuracy or R²) on ``"validation"`` and ``"test"``;
     - ``decode(potentials)``: what outputs of shape (n, n_outputs) (mV) mean, in the data's own labels or units;
     - ``target_names``: a name with unit for each output, for errors of a regression that are told one by one;
@@ -74,9 +76,10 @@ def tested_set(task: Task) -> tuple[str, Samples]:
     return "test", task.test_set()
 
 
-def default_run_of(task: Task) -> dict[str, Any]:
-    """Entries of a run that suit the task; none unless it has some."""
-    return dict(task.default_run()) if hasattr(task, "default_run") else {}
+def default_run_of(task: Task, hidden: Sequence[int] = ()) -> dict[str, Any]:
+    """Entries of a run that suit the task, and hidden layers of so many cells if they are several; none unless it has some."""
+    entries = dict(task.default_run()) if hasattr(task, "default_run") else {}
+    return merged(entries, task.deep_run(hidden)) if len(hidden) > 1 and hasattr(task, "deep_run") else entries
 
 
 def baselines_of(task: Task) -> Baselines:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A PyNEST script: a circuit that learns, built twice; every process writes what it has seen of the second one.
 
-Usage: circuit.py FOLDER THREADS MODEL, where MODEL is neuron, population, rate, or partners: rates, and nothing but nudging.
+Usage: circuit.py FOLDER THREADS MODEL, where MODEL is neuron, population, rate, options: populations with synapses that release
+and align, or partners: rates, and nothing but nudging.
 """
 
 import sys
@@ -27,6 +28,11 @@ def simulate(threads, model):
     cells, static, rule, eta = f"pyramidal_{model}", "static_synapse", "dendritic_error_synapse", 1e-8
     if model in ("rate", "partners"):
         cells, static, rule, eta = "pyramidal_rate_neuron", "sic_connection", "dendritic_error_rate_synapse", 1e-2
+    options = {}
+    if model == "options":
+        cells, static, rule = "pyramidal_population", "aligning", "releasing_dendritic_error_synapse"
+        options = {"release_probability": 0.6}
+        nest.CopyModel("alignment_synapse", static, {"eta": 1e-5, "alpha": 1e-6, "tau_innovation": 2.0})
     hidden = nest.Create(cells, N_PRE)
     output = nest.Create(cells, N_POST, {"g_apical": 0.0})
     interneurons = nest.Create(cells, N_POST, {"g_apical": 0.0})
@@ -35,7 +41,7 @@ def simulate(threads, model):
     for i, cell in enumerate(output):
         cell.I_e = 0.05 - 0.03 * i
     unit = 1.0 / nest.GetDefaults(cells).get("psi", 1.0)
-    nest.CopyModel(rule, "learning", {"eta": eta})
+    nest.CopyModel(rule, "learning", {"eta": eta, **options})
     plastic, fixed = {"synapse_model": "learning"}, {"synapse_model": static}
     rng = np.random.default_rng(1)
     projections = [
@@ -55,7 +61,7 @@ def simulate(threads, model):
     multimeter = nest.Create("multimeter", {"record_from": RECORDED, "interval": 0.1})
     nest.Connect(multimeter, hidden + output + interneurons)
     spikes = nest.Create("spike_recorder")
-    if model in ("neuron", "population"):
+    if model in ("neuron", "population", "options"):
         nest.Connect(hidden + output + interneurons, spikes)
     for duration in (20.0, 0.1, 30.0):
         nest.Simulate(duration)

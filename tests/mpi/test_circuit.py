@@ -46,7 +46,7 @@ def assert_identical(found, expected):
 
 
 # the circuit has 8 cells
-@pytest.mark.parametrize(("model", "n"), [*product(("neuron", "population"), (1, 2, 3, 4)), ("neuron", 9)])
+@pytest.mark.parametrize(("model", "n"), [*product(("neuron", "population", "options"), (1, 2, 3, 4)), ("neuron", 9)])
 def test_processes_are_as_good_as_threads(tmp_path, model, n):
     threads = alone(model, threads=n)
     assert len(threads["spikes_times"]) > 1000

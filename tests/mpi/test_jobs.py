@@ -40,6 +40,17 @@ ODD = {
     "one by one": ("--set", "network.transmission=spikes"),
 }  # fmt: skip
 
+SETTINGS = {
+    "missing synapses, biases, unreliable release": [
+        "connectivity.up=0.6", "connectivity.down=0.6", "connectivity.release=0.5", "bias_rate=1.0", "weights.bias=0.2",
+    ],
+    "Dale's law, dropout, noise": ["dale=true", "connectivity.dropout=0.3", "neuron.sigma_noise=0.02"],
+    "a tuft that learns, DropConnect": [
+        "neuron.g_tuft=0.06", "plasticity.down=prediction", "plasticity.eta_down=0.01", "connectivity.dropconnect=0.5",
+    ],
+    "feedback that aligns": ["plasticity.down=alignment", "plasticity.eta_down=0.01", "plasticity.decay_down=0.005"],
+}  # fmt: skip
+
 
 @pytest.mark.parametrize("n", [2, 3, 4])
 def test_processes_are_as_good_as_threads(n):
@@ -60,6 +71,13 @@ def test_hybrids_agree():
 def test_odd_splits(name, n):
     processes = reference(processes=n, epochs=1, arguments=ODD[name])
     assert_identical(processes, reference(processes=0, threads=n, epochs=1, arguments=ODD[name]))
+
+
+@pytest.mark.parametrize("name", list(SETTINGS))
+def test_options_of_the_circuit_do_not_depend_on_the_split(name):
+    arguments = tuple(part for entry in SETTINGS[name] for part in ("--set", f"network.{entry}"))
+    processes = reference(processes=2, epochs=1, arguments=arguments)
+    assert_identical(processes, reference(processes=0, threads=2, epochs=1, arguments=arguments))
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])

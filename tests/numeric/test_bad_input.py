@@ -162,9 +162,19 @@ def test_weight_out_of_bounds(nest):
     assert connection.weight == 0.25
 
 
-@pytest.mark.parametrize("model", [*PLASTIC, "dendritic_error_psp_synapse", "dendritic_error_rate_synapse"])
+WEIGHTED = (
+    "dendritic_error_psp_synapse",
+    "dendritic_error_rate_synapse",
+    "releasing_dendritic_error_synapse",
+    "releasing_dendritic_error_rate_synapse",
+    "alignment_synapse",
+    "alignment_rate_synapse",
+)
+
+
+@pytest.mark.parametrize("model", [*PLASTIC, *WEIGHTED])
 def test_weight_that_is_no_finite_number(nest, model):
-    rates = model == "dendritic_error_rate_synapse"
+    rates = model.endswith("rate_synapse")
     cell = nest.Create("pyramidal_neuron")
     pre = nest.Create("stimulus_neuron" if rates else "parrot_neuron")
     syn_spec = {"synapse_model": model, "receptor_type": 2}

@@ -150,8 +150,21 @@ def test_targets_that_do_not_understand_are_refused(nest):
 
 
 #: Synapses that carry the number of spikes of an event, and those that have nothing to do with spikes.
-CARRIERS = ["static_synapse", "static_synapse_hom_w", "dendritic_error_synapse", "dendritic_error_psp_synapse"]
-OF_SIGNALS = ["rate_connection_delayed", "sic_connection", "dendritic_error_rate_synapse"]
+CARRIERS = [
+    "static_synapse",
+    "static_synapse_hom_w",
+    "dendritic_error_synapse",
+    "dendritic_error_psp_synapse",
+    "releasing_dendritic_error_synapse",
+    "alignment_synapse",
+]
+OF_SIGNALS = [
+    "rate_connection_delayed",
+    "sic_connection",
+    "dendritic_error_rate_synapse",
+    "releasing_dendritic_error_rate_synapse",
+    "alignment_rate_synapse",
+]
 
 
 def refusal(nest, kind, model):

@@ -215,10 +215,8 @@ def test_locks_of_all_are_held(tmp_path):
 @pytest.mark.parametrize(
     "circuit", [{"connectivity": {"dropout": 0.2}}, {"plasticity": {"down": "alignment"}}], ids=str
 )
-def test_runs_that_draw_from_sample_to_sample_are_trained_alone(circuit, tmp_path):
-    """Side by side they would share what they draw; a study trains them one after the other, each as alone."""
+def test_a_study_trains_runs_that_draw_from_sample_to_sample_alone(circuit):
+    """Side by side they would share what they draw."""
     spec = spec_of("steady").changed({"network": circuit})
-    with pytest.raises(ValueError, match="call train for each seed"):
-        train_seeds(spec, SEEDS)
     assert together(SimpleNamespace(specification=spec_of("steady")))
     assert not together(SimpleNamespace(specification=spec))

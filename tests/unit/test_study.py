@@ -115,6 +115,16 @@ def test_the_table_tells_what_the_runs_reached(ran):
     pd.testing.assert_frame_equal(pd.read_parquet(study.parquet), table, check_dtype=False)
 
 
+def test_a_table_with_one_and_several_hidden_layers_is_kept_whole(tmp_path):
+    """60 and [60, 60] are a number and a text; a column of Parquet has one type."""
+    file = tmp_path / "study.toml"
+    text = TEXT.replace("[[5], [10]]", "[[5], [5, 5]]").replace("[1, 2]", "[1]").replace("epochs = 3", "epochs = 0")
+    file.write_text(text[: text.index("[reference]")], encoding="utf-8")
+    study = run_study(file, tmp_path / "study")
+    assert list(pd.read_parquet(study.parquet)["hidden"]) == ["5", "[5, 5]"]
+    assert list(pd.read_csv(study.csv)["hidden"]) == ["5", "[5, 5]"]
+
+
 def test_without_its_runs_a_study_has_its_table(copy):
     table = open_study(copy).table
     baselines = open_study(copy).baselines
