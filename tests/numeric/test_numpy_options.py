@@ -143,9 +143,10 @@ def test_the_steady_state_is_the_end_of_a_long_trial_and_learns_the_same(variant
 
     Rates that alignment learns from meet innovations one delay ago: it has one step less in continuous time.
     """
-    windows = {"t_pres": 300.0, "t_learn_on": 150.0, "t_readout_on": 299.9, "t_pres_test": 300.0}
+    windows = {"t_pres": 300.0, "t_learn_on": 150.0, "t_pres_test": 300.0}
     small = {name: 1e-8 * eta for name, eta in LEARNING.items()} | {"tau_s": 0.0}
-    circuit = circuit_of(variant, trial={**windows, "t_readout_on_test": 299.9}, plasticity=small)
+    windows |= {"t_readout_on": 299.8, "t_readout_on_test": 299.8}
+    circuit = circuit_of(variant, trial=windows, plasticity=small, simulation={"h": 0.2, "delay": 0.2})
     if "eta_down" in variant.get("plasticity", {}):
         slow = {"eta_down": (1e-8 * variant["plasticity"]["eta_down"],)}
         circuit = circuit.model_copy(update={"plasticity": circuit.plasticity.model_copy(update=slow)})
@@ -167,8 +168,8 @@ def test_the_steady_state_is_the_end_of_a_long_trial_and_learns_the_same(variant
         assert_same(*(network.run(stimuli, shown, learn=False) for network in (steady, ode)), 1e-8)
     for name, wanted in of_ode.items():
         is_aligned = name.startswith("down") and circuit.plasticity.down == "alignment"
-        share = 1499.0 / 1500.0 if is_aligned else 1.0
-        # 1500 steps, each rounded to 1e-16; the second order is 1e-6, fixed points are found to 1e-11 mV
+        share = 749.0 / 750.0 if is_aligned else 1.0
+        # 750 steps, each rounded to 1e-16; the second order is 1e-6, fixed points are found to 1e-11 mV
         np.testing.assert_allclose(share * of_steady[name], wanted, rtol=1e-5, atol=1e-12, err_msg=name)
     if circuit.plasticity.down in ("prediction", "alignment"):
         assert np.nanmin([np.nanmax(np.abs(of_ode[f"down_{k}"])) for k in (1, 2)]) > 1e-9  # else it says little
@@ -202,7 +203,7 @@ def test_draws_do_not_depend_on_how_samples_are_cut():
     circuit = circuit_of(ALL_DRAWN)
     sequence = np.random.SeedSequence(7, spawn_key=(2, 5))
     whole, parts, other = Variation(circuit, sequence), Variation(circuit, sequence), Variation(circuit, 7)
-    at_once = list(whole.batches(12, 12))[0]
+    at_once = next(whole.batches(12, 12))
     pieces = [*parts.batches(5, 2), *parts.batches(7, 3)]
     assert [len(piece.gain) for piece in pieces] == [2, 2, 1, 3, 3, 1]
     np.testing.assert_array_equal(np.concatenate([piece.gain for piece in pieces]), at_once.gain)
@@ -291,7 +292,7 @@ def test_the_noise_current_has_its_variance_and_its_time():
     neuron = {"sigma_noise": sigma, "tau_noise": tau, "latent_equilibrium": False}
     circuit = circuit_of({"neuron": neuron, "trial": windows}, (2, 3, 2))
     nothing = Weights(**{f: [0.0 * m for m in getattr(weights_of(circuit), f)] for f in ("up", "ip", "pi", "down")})
-    stimuli = np.ones((3000, 2))
+    stimuli = np.ones((1500, 2))
     V = OdeMicrocircuit(circuit, nothing).run(stimuli, None, learn=False).V_soma
     again = OdeMicrocircuit(circuit, nothing).run(stimuli, None, learn=False).V_soma
     np.testing.assert_array_equal(V, again)
@@ -313,14 +314,12 @@ def test_the_noise_current_has_its_variance_and_its_time():
 def test_missing_synapses_stay_missing_and_others_as_if_they_were_zero(backend):
     """Also of networks side by side, each with its own."""
     slow = {name: eta / 30.0 for name, eta in LEARNING.items()}
-    wide = {"Wmin": 0.01, "Wmax": 4.0}  # what is missing does not get to the smallest weight either
     trial = {"t_pres": 5.0, "t_learn_on": 1.0, "t_readout_on": 3.0}
-    bounds = dict.fromkeys(("up", "down", "ip", "pi"), 0.0) | {"self_predicting": False}
-    circuit = circuit_of(FIXED["missing"], plasticity={**slow, **wide, "Wmin": -4.0}, trial=trial)
-    positive = circuit.model_copy(update={"plasticity": circuit.plasticity.model_copy(update=wide)})
-    assert bounds
+    circuit = circuit_of(FIXED["missing"], plasticity=slow, trial=trial)
+    above_zero = {"Wmin": 0.01}  # to which what is missing does not get either
+    positive = circuit.model_copy(update={"plasticity": circuit.plasticity.model_copy(update=above_zero)})
     drawn = [weights_of(circuit, seed) for seed in (1, 2)]
-    masks = [dict((name, np.isnan(m)) for name, m in each.named()) for each in drawn]
+    masks = [{name: np.isnan(m) for name, m in each.named()} for each in drawn]
     assert np.any(masks[0]["up_2"] != masks[1]["up_2"])
     samples = [samples_of(circuit, 4, seed) for seed in (3, 4)]
     for own in (circuit, positive):
@@ -405,6 +404,7 @@ def rates_and_slopes(circuit, weights, stimulus):
     return rates[1:], slopes
 
 
+@pytest.mark.slow
 def test_the_expected_change_by_alignment_is_that_of_linear_response():
     """E dW_ij = T eta / (tau_X + tau_b) r_i phi'_j alpha W_up,ji: the mean over samples, within its standard error."""
     n, groups = 5000, 60
@@ -475,7 +475,7 @@ def test_silent_cells_change_nothing_by_alignment(backend):
 
 @pytest.mark.slow
 def test_feedback_aligns_itself_with_the_transpose():
-    """From random weights it gets to the fixed point of the mean change, W_ij = eta / (2 ms alpha) <r_i phi'_j> / <r_i r_j> W_up,ji."""
+    """From random weights, to the fixed point of the mean change, W_ij = eta / (2 ms alpha) <r_i phi'_j> / <r_i r_j> W_up,ji."""
     eta, alpha, n = 1e-3, 2.5e-4, 100_000
     circuit = aligning((5, 10, 8, 6), eta_down=eta, decay_down=alpha, noise_down=0.3)
     neuron = circuit.neuron.model_copy(update={"g_apical": 0.0})  # rates do not change with down
