@@ -276,12 +276,12 @@ def test_no_memory_is_allocated_for_what_a_file_only_claims(name, tmp_path, monk
 
 # ---- runs ------------------------------------------------------------------------------------------------------------------
 
-SIZES = (3, 4, 2)
+CIRCUIT = Microcircuit(sizes=(3, 4, 2), plasticity={"eta_up": 0.01})
 
 
 def checkpoint_of(epoch):
     rng = np.random.default_rng(epoch)
-    weights = initial_weights(Microcircuit(sizes=SIZES, plasticity={"eta_up": 0.01}), rng)
+    weights = initial_weights(CIRCUIT, rng)
     state = {"epoch": epoch, "position": 0, "samples": 24 * epoch, "order": dict(rng.bit_generator.state)}
     return Checkpoint(weights, state, 1.5)
 
@@ -315,7 +315,7 @@ def test_checkpoints(scale, tmp_path):
         try:
             with warnings.catch_warnings(record=True) as told:
                 warnings.simplefilter("always")
-                found = load_checkpoint(tmp_path, SIZES)
+                found = load_checkpoint(tmp_path, CIRCUIT)
             remarks = [str(each.message) for each in told if issubclass(each.category, Remark)]
             if remarks:
                 assert str(path.parent) in remarks[0]
