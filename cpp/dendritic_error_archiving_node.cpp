@@ -125,17 +125,17 @@ EventDeliveryManager::send< LastSlice >( Node&, LastSlice& slice, const long )
 }
 
 DendriticErrorArchivingNode::DendriticErrorArchivingNode( const size_t n_ports )
-  : further_( n_ports - std::min( n_ports, n_near_ ) )
+  : n_ports_( n_ports )
 {
 }
 
 DendriticErrorArchivingNode::DendriticErrorArchivingNode( const DendriticErrorArchivingNode& other )
   : Node( other )
+  , n_ports_( other.n_ports_ )
   , clock_( other.clock_ )
   , stimulus_values_( other.stimulus_values_ )
   , output_gain_values_( other.output_gain_values_ )
   , noise_values_( other.noise_values_ )
-  , further_( other.further_.size() )
 {
 }
 
@@ -151,7 +151,10 @@ DendriticErrorArchivingNode::get_status( Dictionary& d ) const
     d[ readout_names[ i ] ] = readout_[ i ];
   }
   size_t bytes = 0;
-  for_each_compartment_( [ & ]( const Compartment& c ) { bytes += c.archive.bytes(); } );
+  for ( const Compartment& c : compartments_() )
+  {
+    bytes += c.archive.bytes();
+  }
   d[ "archive_bytes" ] = static_cast< long >( bytes );
   d[ names::frozen ] = is_asleep_ or is_frozen();
 }
@@ -332,26 +335,25 @@ DendriticErrorArchivingNode::prepare_run()
   notice_lost_signals_( now );
   steps_per_tic_ = 1.0 / static_cast< double >( Time::get_tics_per_step() );
   nudge_.make_room( event_reach() );
-  for_each_compartment_(
-    [ & ]( Compartment& c )
+  for ( Compartment& c : compartments_() )
+  {
+    c.rates.make_room( event_reach() );
+    c.recent.make_room( event_reach() );
+    if ( c.inputs.size() < event_reach() )  // the range of delays grows only before the first Simulate
     {
-      c.rates.make_room( event_reach() );
-      c.recent.make_room( event_reach() );
-      if ( c.inputs.size() < event_reach() )  // the range of delays grows only before the first Simulate
+      c.inputs.assign( std::bit_ceil( event_reach() ), 0.0 );
+      c.mask = c.inputs.size() - 1;
+    }
+    if ( c.n_plastic > 0 and not c.archive.ready() )
+    {
+      std::vector< std::shared_ptr< const ArchiveTables > > tables;
+      for ( const double tau_s : c.tau_s )
       {
-        c.inputs.assign( std::bit_ceil( event_reach() ), 0.0 );
-        c.mask = c.inputs.size() - 1;
+        tables.push_back( ArchiveTables::get( Time::get_resolution().get_ms(), tau_s, c.tau_Delta, event_reach() ) );
       }
-      if ( c.n_plastic > 0 and not c.archive.ready() )
-      {
-        std::vector< std::shared_ptr< const ArchiveTables > > tables;
-        for ( const double tau_s : c.tau_s )
-        {
-          tables.push_back( ArchiveTables::get( Time::get_resolution().get_ms(), tau_s, c.tau_Delta, event_reach() ) );
-        }
-        c.archive.start( tables, c.n_plastic, now, event_reach() );
-      }
-    } );
+      c.archive.start( tables, c.n_plastic, now, event_reach() );
+    }
+  }
   potential_out_.known = rate_out_.known = false;
 }
 
@@ -374,19 +376,21 @@ DendriticErrorArchivingNode::notice_time_set_back_( const long now )
   {
     return;
   }
-  for_each_compartment_(
-    [ & ]( const Compartment& c )
+  for ( const Compartment& c : compartments_() )
+  {
+    if ( ( c.archive.ready() and c.n_plastic > 0 ) or c.history.wanted() or c.recent.wanted() )
     {
-      if ( ( c.archive.ready() and c.n_plastic > 0 ) or c.history.wanted() or c.recent.wanted() )
-      {
-        throw KernelException( String::compose(
-          "nest.biological_time was set back, but the plastic synapses onto %1 %2 count on a time that goes on: leave "
-          "biological_time alone and set trial_start to the present time, or begin anew with ResetKernel",
-          get_name(),
-          get_node_id() ) );
-      }
-    } );
-  for_each_compartment_( []( Compartment& c ) { c.archive = ErrorArchive(); } );
+      throw KernelException( String::compose(
+        "nest.biological_time was set back, but the plastic synapses onto %1 %2 count on a time that goes on: leave "
+        "biological_time alone and set trial_start to the present time, or begin anew with ResetKernel",
+        get_name(),
+        get_node_id() ) );
+    }
+  }
+  for ( Compartment& c : compartments_() )
+  {
+    c.archive = ErrorArchive();
+  }
   last_reset_ = lost_until_ = now;
   waiting_.clear();
   forget_readout_();
@@ -415,12 +419,11 @@ void
 DendriticErrorArchivingNode::clear_inputs()
 {
   nudge_.clear();
-  for_each_compartment_(
-    []( Compartment& c )
-    {
-      std::fill( c.inputs.begin(), c.inputs.end(), 0.0 );
-      c.rates.clear();
-    } );
+  for ( Compartment& c : compartments_() )
+  {
+    std::fill( c.inputs.begin(), c.inputs.end(), 0.0 );
+    c.rates.clear();
+  }
 }
 
 bool
@@ -429,22 +432,21 @@ DendriticErrorArchivingNode::begin_trial_from_rest_()
   last_reset_ = now_;
   next_reset_ = clock_.next_reset();
   clear_inputs();
-  for_each_compartment_(
-    [ & ]( Compartment& c )
+  for ( Compartment& c : compartments_() )
+  {
+    if ( c.archive.is_exhausted() )
     {
-      if ( c.archive.is_exhausted() )
-      {
-        report_exhaustion_();
-      }
-      else if ( c.archive.ready() )
-      {
-        c.archive.reset();
-      }
-      if ( c.history.wanted() )
-      {
-        c.history.reset( now_ );
-      }
-    } );
+      report_exhaustion_();
+    }
+    else if ( c.archive.ready() )
+    {
+      c.archive.reset();
+    }
+    if ( c.history.wanted() )
+    {
+      c.history.reset( now_ );
+    }
+  }
   return true;
 }
 

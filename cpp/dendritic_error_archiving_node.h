@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <functional>
 #include <limits>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +30,8 @@
 namespace nest
 {
 
+inline constexpr size_t cache_line = 64;  //!< bytes
+
 /**
  * Base class of the neurons written in NESTML. It does for them what NESTML cannot:
  *
@@ -44,7 +48,7 @@ namespace nest
  *
  * The wrapper templates in nestml_models/codegen connect it with the variables of the model.
  */
-class DendriticErrorArchivingNode : public Node
+class alignas( cache_line ) DendriticErrorArchivingNode : public Node
 {
 public:
   //! A spiking port of the model. Its number counts from 0 in the order of declaration, its receptor type, which users give, from 1.
@@ -61,9 +65,7 @@ public:
     std::vector< std::string > currents;  //!< for currents; receptor types count from 0
   };
 
-  //! A node with this number of compartments.
   explicit DendriticErrorArchivingNode( size_t n_ports );
-
   DendriticErrorArchivingNode( const DendriticErrorArchivingNode& );
 
   using Node::handle;
@@ -124,7 +126,7 @@ public:
   }
 
   const RecentErrors&
-  recent_errors( const size_t port )
+  recent_errors( const size_t port ) const
   {
     return compartment_( port ).recent;
   }
@@ -172,13 +174,13 @@ public:
     }
   }
 
-  //! Have the processor fetch the compartment at the port, if it is a near one. Only the address is used: the cell need not exist.
+  //! Have the processor fetch the compartment at the port. Only the address is used: the cell need not exist.
   void
   prefetch( const size_t port ) const
   {
-    const char* const c = reinterpret_cast< const char* >( compartments_.data() + std::min( port, n_near_ - 1 ) );
+    const char* const c = reinterpret_cast< const char* >( &compartment_( port ) );
     __builtin_prefetch( c );
-    __builtin_prefetch( c + cache_line_ );
+    __builtin_prefetch( c + cache_line );
   }
 
 protected:
@@ -283,7 +285,7 @@ protected:
    *
    * All dendrites but the one whose port is called apical have the learning windows of the basal one.
    */
-  void
+  [[gnu::always_inline]] void
   archive_error( const size_t port, const bool is_apical, const double error )
   {
     Compartment& c = compartment_( port );
@@ -347,10 +349,8 @@ private:
   static constexpr long max_spikes_of_neuron_ = 1'000'000;
   static constexpr long max_spikes_of_population_ = 1'000'000'000;
 
-  static constexpr size_t cache_line_ = 64;
-
   //! What a spike needs lies in the first two cache lines.
-  struct alignas( cache_line_ ) Compartment
+  struct alignas( cache_line ) Compartment
   {
     std::vector< double > inputs = { 0.0 };  //!< spikes on their way times weight, by time (mV ms or pA ms)
     size_t mask = 0;                         //!< steps that they hold, a power of 2, less 1
@@ -372,36 +372,31 @@ private:
     bool known = false;            //!< whether heard is up to date
   };
 
-  //! Compartments that lie in the node itself, where a synapse can have them fetched; few models have more.
-  static constexpr size_t n_near_ = 3;
-
   using Potentials = std::array< double, 3 >;  //!< of soma, basal and apical dendrite (mV)
 
+  //! Behind the node lie its compartments (NodeWithCompartments), at a fixed distance, so that a synapse can have them fetched.
   Compartment&
   compartment_( const size_t port )
   {
-    if ( port < n_near_ ) [[likely]]
-    {
-      return compartments_[ port ];
-    }
-    return further_[ port - n_near_ ];
+    return reinterpret_cast< Compartment* >( this + 1 )[ port ];
   }
 
-  //! Call a function with each compartment.
-  template < typename FunctionT >
-  void
-  for_each_compartment_( const FunctionT& function )
+  const Compartment&
+  compartment_( const size_t port ) const
   {
-    std::for_each( compartments_.begin(), compartments_.end(), function );
-    std::for_each( further_.begin(), further_.end(), function );
+    return reinterpret_cast< const Compartment* >( this + 1 )[ port ];
   }
 
-  template < typename FunctionT >
-  void
-  for_each_compartment_( const FunctionT& function ) const
+  std::span< Compartment >
+  compartments_()
   {
-    std::for_each( compartments_.begin(), compartments_.end(), function );
-    std::for_each( further_.begin(), further_.end(), function );
+    return { &compartment_( 0 ), n_ports_ };
+  }
+
+  std::span< const Compartment >
+  compartments_() const
+  {
+    return { &compartment_( 0 ), n_ports_ };
   }
 
   //! Value of the present trial, or what holds if there is none.
@@ -435,7 +430,7 @@ private:
   double steps_per_tic_ = 0.0;                            //!< inverse of NEST's tics per step
   long last_reset_ = 0;                                   //!< time of the last reset (steps)
   long next_reset_ = std::numeric_limits< long >::max();  //!< time of the next one (steps)
-  std::array< Compartment, n_near_ > compartments_;       //!< the first ones: soma, basal and apical dendrite
+  size_t n_ports_;                                        //!< number of compartments
   TrialClock clock_;
   std::vector< double > stimulus_values_;               //!< one for each trial; NaN: none
   SignalBuffer nudge_;                                  //!< potentials of partner cells and teachers (mV)
@@ -450,7 +445,33 @@ private:
   long lost_until_ = 0;                             //!< time up to which NEST has lost all signals (steps)
   std::vector< double > output_gain_values_;        //!< one for each trial
   std::vector< double > noise_values_;              //!< one for each trial (sqrt(1/ms))
-  std::vector< Compartment > further_;              //!< compartments of the other ports
+
+  template < size_t n_ports >
+  friend class NodeWithCompartments;
+};
+
+/**
+ * The base class with the compartments of a model, of which there are as many as it has spiking ports. They follow the members of the
+ * base class, wherever the model is used.
+ */
+template < size_t n_ports >
+class NodeWithCompartments : public DendriticErrorArchivingNode
+{
+public:
+  NodeWithCompartments()
+    : DendriticErrorArchivingNode( n_ports )
+  {
+    assert( n_ports == 0 or &compartment_( 0 ) == own_compartments_.data() );
+  }
+
+  //! The compartments of a copy are new.
+  NodeWithCompartments( const NodeWithCompartments& other )
+    : DendriticErrorArchivingNode( other )
+  {
+  }
+
+private:
+  std::array< Compartment, n_ports > own_compartments_;
 };
 
 }  // namespace nest

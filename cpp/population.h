@@ -31,24 +31,24 @@ Population of psi cells with one potential, whose spikes of a step travel as one
 Description
 +++++++++++
 
-pyramidal_population is pyramidal_neuron, and stimulus_population is stimulus_neuron, with the same parameters, potentials and
-spikes. A cell of either kind that emits spikes with intensity :math:`\psi \phi` stands for :math:`\psi` neurons that share their input.
+X_population is X_neuron with the same parameters, potentials and spikes: pyramidal_population, pyramidal_tuft_population and
+stimulus_population. A cell of either kind that emits spikes with intensity :math:`\psi \phi` stands for :math:`\psi` neurons that share their input.
 Here all spikes of a step leave as one event that carries their number, so that a step costs at most one event per synapse,
 however many spikes it has.
 
-Targets are pyramidal_neuron, pyramidal_population and recorders; synapses are static_synapse, static_synapse_hom_w,
+Targets are pyramidal cells, populations of them and recorders; synapses are static_synapse, static_synapse_hom_w,
 dendritic_error_synapse, dendritic_error_psp_synapse and their copies. Connect refuses all others: they would take the event for one spike,
 or write something else into it. A spike_recorder gets every spike. There is no refractory time: t_ref is 0.
 
 Parameters
 ++++++++++
 
-Those of pyramidal_neuron and stimulus_neuron.
+Those of the neuron.
 
 See also
 ++++++++
 
-pyramidal_neuron, stimulus_neuron, dendritic_error_synapse
+pyramidal_neuron, pyramidal_tuft_neuron, stimulus_neuron, dendritic_error_synapse
 
 EndUserDocs */
 

@@ -3,7 +3,8 @@
 
 Usage: python help_texts.py PROJECT_DIR OUTPUT_DIR
 
-A NESTML model begins with its text, and comments its parameters; a C++ header has one between BeginUserDocs and EndUserDocs.
+A NESTML model begins with its text, and comments its parameters; a C++ header has one between BeginUserDocs and EndUserDocs. That of
+population.h is the text of every population, X_population of a neuron X_neuron that spikes.
 """
 
 import re
@@ -14,7 +15,6 @@ TRIALS = "And those of trials, stimuli, learning windows and read-out, which all
 
 #: Models in C++ by the header that describes them.
 HEADERS = {
-    "population.h": ("pyramidal_population", "stimulus_population"),
     "dendritic_error_synapse.h": ("dendritic_error_synapse", "dendritic_error_psp_synapse"),
     "dendritic_error_rate_synapse.h": ("dendritic_error_rate_synapse",),
 }
@@ -53,10 +53,14 @@ def main(project: str, output: str) -> None:
     """Write one file a model."""
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
+    populations = []
     for path in Path(project, "nestml_models").glob("*/*.nestml"):
-        text = text_of_nestml(path.read_text(encoding="utf-8"), is_neuron=path.parent.name == "neurons")
+        source = path.read_text(encoding="utf-8")
+        if re.search(r"^        n_spikes integer = ", source, re.MULTILINE):
+            populations.append(f"{path.stem.removesuffix('_neuron')}_population")
+        text = text_of_nestml(source, is_neuron=path.parent.name == "neurons")
         (folder / f"{path.stem}.rst").write_text(text, encoding="utf-8")
-    for header, names in HEADERS.items():
+    for header, names in (HEADERS | {"population.h": populations}).items():
         source = Path(project, "cpp", header).read_text(encoding="utf-8")
         for name in names:
             (folder / f"{name}.rst").write_text(text_of_header(source, name), encoding="utf-8")
