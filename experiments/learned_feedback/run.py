@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 import pynest_tools as pt
 from pynest_tools.view.figures import BLUE, GREEN, GREY, ORANGE, VERMILLION, tidy
@@ -34,16 +35,20 @@ def draw(study: pt.Study) -> Figure:
             (right, lambda record: 100.0 * record["validation_accuracy"]),
         ):
             courses = [[(r["epoch"], value(r)) for r in run.folder.read_metrics()] for run in runs]
-            shared = min(map(len, courses))
-            epochs = [epoch for epoch, _ in courses[0][:shared]]
-            values = np.array([[v for _, v in course[:shared]] for course in courses])
-            axes.plot(epochs, values.mean(axis=0), color=colour, linewidth=1.6, label=rule)
-            axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.18, linewidth=0)
-    left.set(xlabel="epoch", ylabel="angle between down and upᵀ (°)", ylim=(0.0, 100.0))
-    right.set(xlabel="epoch", ylabel="validation set (%)", ylim=(0.0, 100.0))
-    right.legend(frameon=False, fontsize=8)
+            longest = max(courses, key=len)
+            epochs = [epoch for epoch, _ in longest]
+            values = np.array([[v for _, v in course] + [np.nan] * (len(longest) - len(course)) for course in courses])
+            axes.plot(epochs, np.nanmean(values, axis=0), color=colour, linewidth=1.6, label=rule)
+            axes.fill_between(
+                epochs, np.nanmin(values, axis=0), np.nanmax(values, axis=0), color=colour, alpha=0.18, linewidth=0
+            )
+    left.set_ylim(0.0, 100.0)
+    right.set_ylim(0.0, 100.0)
+    tidy(left, "Angle between down and the transpose of up", "epoch", "angle (°)")
+    tidy(right, "Accuracy on the validation set", "epoch", "accuracy (%)")
     for axes in (left, right):
-        tidy(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.legend(frameon=False, fontsize=8)
     return figure
 
 
