@@ -133,7 +133,15 @@ def test_a_neuron_with_other_dendrites(tmp_path):
     (models / "neurons").mkdir()
     (models / "neurons" / "branched_neuron.nestml").write_text(NEURON)
     build = tmp_path / "build"
-    configure = ["cmake", "-S", tmp_path, "-B", build, f"-DPython_EXECUTABLE={sys.executable}", "-DCMAKE_BUILD_TYPE=Quick"]
+    configure = [
+        "cmake",
+        "-S",
+        tmp_path,
+        "-B",
+        build,
+        f"-DPython_EXECUTABLE={sys.executable}",
+        "-DCMAKE_BUILD_TYPE=Quick",
+    ]
     for command in (configure, ["cmake", "--build", build, "--parallel", "2"]):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
