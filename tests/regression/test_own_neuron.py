@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A neuron of one's own: NESTML with two dendrites that no model here has becomes a module with their receptors, errors and population.
+"""A neuron of one's own: NESTML with two dendrites that no model here has becomes a module that knows them.
 
 Needs what a build needs: nestml, cmake and ninja or make (`make nightly` installs them).
 """
