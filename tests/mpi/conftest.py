@@ -75,7 +75,7 @@ def reference(*, processes=1, threads=1, epochs=2, arguments=()):
 def read(folder):
     """Metrics without times, and weights, of a run."""
     run = RunFolder.open(folder)
-    weights = load_checkpoint(run.checkpoint, run.read_specification().network.sizes).weights
+    weights = load_checkpoint(run.checkpoint, run.read_specification().network).weights
     clock = ("wall_s", "samples_per_s")
     records = [{k: v for k, v in record.items() if k not in clock} for record in run.read_metrics()]
     return records, dict(weights.named())
