@@ -273,6 +273,7 @@ class NestMicrocircuit:
             self.inhibitory = [nest.Create(self.input_model, len(self.inputs), rates)]
             for own, cells in zip(hidden, self.pyramidal, strict=False):
                 follows = {"g_L": LEAK_OF_PARTNER, "g_basal": 0.0, "g_apical": 0.0, "g_nudge": 1.0, "sigma_noise": 0.0}
+                follows["latent_equilibrium"] = True  # their potential is that of their cells, one delay later
                 self.inhibitory.append(nest.Create(self.cell_model, len(cells), {**own, **follows}))
             for sources, cells in zip(self._sources, self.inhibitory, strict=True):
                 sources.append(cells)
@@ -442,6 +443,8 @@ class NestMicrocircuit:
             columns = np.ascontiguousarray(values.T)
             if len(self._places) > 0:
                 self._local_cells.set([{name: columns[place]} for place in self._places])
+            if name == "noise_values":  # of the cells alone: spikes of their partners are drawn independently, too
+                continue
             for (cells, rows), layer in zip(self._local_partners[1:], self._layout.pyramidal, strict=False):
                 if rows:
                     cells.set([{name: columns[layer.start + row]} for row in rows])

@@ -32,6 +32,8 @@ VARIANTS = {
     "dale": {"dale": True},
     "dale, biases, delay": {"dale": True, **BIASES, "simulation": {"delay": 0.3}},
     "dale, biases, relax": {"dale": True, **BIASES, "trial": RELAXING},
+    "dale, momentary": {"dale": True, "neuron": {"latent_equilibrium": False}},
+    "dale, alignment": {"dale": True, "plasticity": ALIGNMENT},
     "missing": {"connectivity": {"up": 0.6, "down": 0.7, "ip": 0.5, "pi": 0.8}},
     "tuft": {"neuron": TUFT},
     "prediction": {"neuron": TUFT, "plasticity": PREDICTION},
