@@ -81,6 +81,7 @@ class FixedPoint:
             share[..., -n:] = cells.g_basal / cells.g_hidden
         self._partner_shares = [cells.partner_share for cells in neurons]
         self._apical_shares = [(cells.g_apical + cells.g_tuft) / cells.g_hidden for cells in neurons[:-1]]
+        self._factors = [layout.basal_factor[cells] for cells in layout.levels]
         self._largest_share = max(self._apical_shares)
         hidden = np.cumsum([0, *sizes[1:-1]])
         self._state, self._wanted, self._change = (np.zeros((*shape, hidden[-1])) for _ in range(3))
@@ -192,8 +193,8 @@ class FixedPoint:
         V_apical[...] = self._wanted
 
     def _prediction(self, level: int, cells: slice) -> FloatArray:
-        factor = self._layout.basal_factor[self._layout.levels[level]][cells]
-        return np.asarray(self._basal[level][..., cells] * (factor / self._shares[level][..., cells]))
+        here = (..., cells)
+        return np.asarray(self._basal[level][here] * (self._factors[level][cells] / self._shares[level][here]))
 
     def _prepare(self, sample: Sample) -> None:
         """What stays as it is while the state is sought: which synapses there are, the rates of biases."""

@@ -70,23 +70,23 @@ def transfer(u: FloatArray, cells: Response, out: FloatArray | None = None) -> F
         Rates (1/ms), of the shape of u.
     """
     x = np.multiply(u, cells.beta, out=out)
-    theta, gamma = cells.theta, cells.gamma
-    if isinstance(theta, np.ndarray) or theta != 0.0:
+    form, theta, gamma = cells.transfer, cells.theta, cells.gamma
+    if theta.__class__ is not float or theta != 0.0:  # an array, or not the neutral number; asked as fast as can be
         x -= cells.beta * theta
-    if cells.transfer == "softplus":
+    if form == "softplus":
         y = np.copysign(x, -1.0)
         np.exp(y, out=y)
         np.log1p(y, out=y)  # several times as fast as numpy's logaddexp, and as exact
         np.maximum(x, 0.0, out=x)
         x += y
-    elif cells.transfer == "logistic":
+    elif form == "logistic":
         x *= 0.5
         np.tanh(x, out=x)
         x += 1.0
         x *= 0.5
     else:
         np.maximum(x, 0.0, out=x)
-    if isinstance(gamma, np.ndarray) or gamma != 1.0:
+    if gamma.__class__ is not float or gamma != 1.0:
         x *= gamma
     return x
 
