@@ -39,7 +39,7 @@ train: setup
 compare: setup
 	$(BIN)/pyramidal compare bars --output runs/compare --overwrite
 
-EXPERIMENTS := $(patsubst %/,%,$(sort $(dir $(wildcard experiments/*/run.py experiments/*/study.toml))))
+EXPERIMENTS := $(patsubst %/,%,$(sort $(dir $(wildcard experiments/*/run.py experiments/*/study.toml experiments/*/*/study.toml))))
 
 .PHONY: $(EXPERIMENTS)
 experiments: $(EXPERIMENTS)

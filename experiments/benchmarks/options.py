@@ -25,6 +25,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "tuft": {"neuron": {"g_tuft": 0.06}},
     "prediction": {"neuron": {"g_tuft": 0.06}, "plasticity": {"down": "prediction", "eta_down": 1e-4}},
     "alignment": {"plasticity": {"down": "alignment", "eta_down": 1e-4, "decay_down": 1e-4}},
+    "transposition": {"plasticity": {"down": "transpose"}, "weights": {"aligned": True}},
     "biases": {"bias_rate": 1.0},
     "missing synapses, p = 0.5": {"connectivity": {"up": 0.5, "down": 0.5}},
     "release, p = 0.5": {"connectivity": {"release": 0.5}},
@@ -32,7 +33,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dropout": {"connectivity": {"dropout": 0.2}},
     "Dale's law": {"dale": True},
     "logistic": {"neuron": {"transfer": "logistic"}},
+    "threshold-linear": {"neuron": {"transfer": "threshold-linear", "theta": -1.0}},
     "h": {"neuron": {"error_with_h": True}},
+    "spikes in the error": {"neuron": {"error_from_spikes": True}},
+    "parameters by layer": {"layer": {"theta": [0.1, 0.0]}},
     "noise current": {"neuron": {"sigma_noise": 0.01}},
     "tau_syn": {"neuron": {"tau_syn": 1.0}},
     "ramp": {"trial": {"t_target_ramp": 10.0}},
@@ -72,4 +76,4 @@ def main(backends: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["spiking", "rate", "ode", "steady"])
+    main(sys.argv[1:] or ["spiking", "rate", "ode", "steady", "backprop"])

@@ -18,7 +18,7 @@ from pynest_tools.studies.execution import run_study
 from pynest_tools.studies.study import open_study
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-STUDIES = sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.toml"))
+STUDIES = sorted(str(path.parent.relative_to(EXPERIMENTS)) for path in EXPERIMENTS.rglob("study.toml"))
 
 
 def script(name):
