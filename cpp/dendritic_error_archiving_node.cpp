@@ -200,6 +200,7 @@ DendriticErrorArchivingNode::set_status( const Dictionary& d )
   stimulus_values_ = std::move( stimulus_values );
   output_gain_values_ = std::move( output_gain_values );
   noise_values_ = std::move( noise_values );
+  note_values_of_trial_();
   if ( d.known( names::frozen ) )
   {
     is_asleep_ = false;  // NEST keeps the new value
@@ -365,6 +366,8 @@ DendriticErrorArchivingNode::prepare_run()
   set_frozen_( false );
   notice_time_set_back_( now );
   set_clock_( now );
+  note_values_of_trial_();
+  wants_innovation_ = innovations_.wanted();
   notice_lost_signals_( now );
   steps_per_tic_ = 1.0 / static_cast< double >( Time::get_tics_per_step() );
   nudge_.make_room( event_reach() );
@@ -624,25 +627,54 @@ DendriticErrorArchivingNode::handles_test_event( SICEvent&, const size_t recepto
   return port;
 }
 
+namespace
+{
+
+/**
+ * A signal on its way to connections of some models only.
+ *
+ * NEST looks for listeners among the connections of every model that can carry such a signal, each time that one is sent; these are many,
+ * as every projection of a circuit has a model of its own.
+ */
+template < typename EventT >
+class AddressedEvent : public EventT
+{
+public:
+  explicit AddressedEvent( const std::set< synindex >& models )
+    : models_( models )
+  {
+  }
+
+  const std::set< synindex >&
+  get_supported_syn_ids() const override
+  {
+    return models_;
+  }
+
+private:
+  const std::set< synindex >& models_;
+};
+
+}  // namespace
+
 template < typename EventT >
 void
 DendriticErrorArchivingNode::send_( Outlet< EventT >& outlet, const long lag, const long to, const double value )
 {
   if ( not outlet.known )
   {
-    EventT e;
     const size_t tid = get_thread();
     const size_t lid = kernel().vp_manager.node_id_to_lid( get_node_id() );
-    const auto& ids = e.get_supported_syn_ids();
-    outlet.heard = std::any_of( ids.begin(),
-      ids.end(),
+    outlet.heard_over = EventT().get_supported_syn_ids();
+    std::erase_if( outlet.heard_over,
       [ & ]( const synindex id )
-      { return not kernel().connection_manager.get_secondary_send_buffer_positions( tid, lid, id ).empty(); } );
+      { return kernel().connection_manager.get_secondary_send_buffer_positions( tid, lid, id ).empty(); } );
     outlet.known = true;
     // in an interrupted slice to which nobody has listened so far, nothing is sent for the steps before
-    outlet.values.resize( outlet.heard ? kernel().connection_manager.get_min_delay() : 0, SignalBuffer::none );
+    outlet.values.resize(
+      outlet.heard_over.empty() ? 0 : kernel().connection_manager.get_min_delay(), SignalBuffer::none );
   }
-  if ( not outlet.heard )
+  if ( outlet.heard_over.empty() )
   {
     return;
   }
@@ -650,7 +682,7 @@ DendriticErrorArchivingNode::send_( Outlet< EventT >& outlet, const long lag, co
   // an interrupted slice is sent when it is complete
   if ( lag + 1 == to and to == static_cast< long >( outlet.values.size() ) )
   {
-    EventT e;
+    AddressedEvent< EventT > e( outlet.heard_over );
     e.set_coeffarray( outlet.values );
     kernel().event_delivery_manager.send_secondary( *this, e );
   }

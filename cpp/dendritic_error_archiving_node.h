@@ -12,6 +12,7 @@
 #include <cassert>
 #include <functional>
 #include <limits>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -269,7 +270,12 @@ protected:
   {
     EmergencyStop::get().check( now );
     now_ = now;
-    return clock_.begin_step( now ) and begin_trial_from_rest_();
+    const bool from_rest = clock_.begin_step( now );
+    if ( clock_.phase( now ) == 0 )
+    {
+      note_values_of_trial_();
+    }
+    return from_rest and begin_trial_from_rest_();
   }
 
   //! Potential towards which the soma is nudged in this step (mV), or NaN.
@@ -300,7 +306,7 @@ protected:
   double
   output_gain() const
   {
-    return of_trial_( output_gain_values_, 1.0 );
+    return output_gain_;
   }
 
   /**
@@ -311,8 +317,7 @@ protected:
   double
   output_noise() const
   {
-    const double value = of_trial_( noise_values_, 0.0 );
-    return clock_.is_in_second_half( now_ ) ? -value : value;
+    return output_noise_ != 0.0 and clock_.is_in_second_half( now_ ) ? -output_noise_ : output_noise_;
   }
 
   //! What the nudging conductance is multiplied by in this step.
@@ -351,7 +356,7 @@ protected:
   bool
   wants_innovation() const
   {
-    return innovations_.wanted();
+    return wants_innovation_;
   }
 
   //! Filter and keep what was sent in this step beyond the expected rate, and that rate (1/ms); asleep, nothing is sent or expected.
@@ -424,9 +429,9 @@ private:
   template < typename EventT >
   struct Outlet
   {
-    std::vector< double > values;  //!< one for each lag of a slice
-    bool heard = true;             //!< false if nobody listens
-    bool known = false;            //!< whether heard is up to date
+    std::vector< double > values;     //!< one for each lag of a slice
+    std::set< synindex > heard_over;  //!< models of the connections to those that listen
+    bool known = false;               //!< whether that is up to date
   };
 
   using Potentials = std::array< double, 3 >;  //!< of soma, basal and apical dendrite (mV)
@@ -464,6 +469,14 @@ private:
     return trial < values.size() ? values[ trial ] : otherwise;
   }
 
+  //! Keep at hand what every step of the present trial needs.
+  void
+  note_values_of_trial_()
+  {
+    output_gain_ = of_trial_( output_gain_values_, 1.0 );
+    output_noise_ = of_trial_( noise_values_, 0.0 );
+  }
+
   template < typename EventT >
   void receive_( EventT& e, SignalBuffer& buffer, double factor );
 
@@ -498,6 +511,9 @@ private:
   std::array< std::vector< double >, 3 > readout_;      //!< means of the trials (mV)
   long now_ = -1;                                       //!< time at which the present or last step begins (steps)
   bool is_asleep_ = false;  //!< whether the cell was frozen when the run began; beside now_, as every step needs both
+  bool wants_innovation_ = false;                   //!< whether somebody reads the innovation
+  double output_gain_ = 1.0;                        //!< of the present trial
+  double output_noise_ = 0.0;                       //!< of the present trial (sqrt(1/ms))
   std::vector< std::function< void() > > waiting_;  //!< deliver the events that wait for it
   long lost_until_ = 0;                             //!< time up to which NEST has lost all signals (steps)
   std::vector< double > output_gain_values_;        //!< one for each trial
