@@ -3,6 +3,7 @@
 
 `train` trains a `Microcircuit` on a task; `resume`, `evaluate` and `open_run` go on from there; `Samples` are for tasks of your own.
 `weights_from_mlp` begins where a conventional network ended. `run_study` runs a grid of runs, and `open_study` shows what came out.
+`trained` lists trained circuits that come with the package, `load_trained` loads one.
 `MicrocircuitClassifier` and `MicrocircuitRegressor` have scikit-learn's interface. `install` loads the models into NEST. The same
 from a shell: ``pyramidal --help``.
 """
@@ -29,12 +30,14 @@ _PLACES = {
     "TrainingResult": "runs.summary",
     "evaluate": "runs.api",
     "install": "kernel.module",
+    "load_trained": "runs.trained",
     "open_run": "runs.api",
     "open_study": "studies.study",
     "resume": "runs.api",
     "run_study": "studies.execution",
     "train": "runs.api",
     "train_seeds": "runs.training",
+    "trained": "runs.trained",
     "weights_from_mlp": "networks.mlp",
 }
 
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
     from .runs.estimators import MicrocircuitRegressor as MicrocircuitRegressor
     from .runs.specification import RunSpecification as RunSpecification
     from .runs.summary import TrainingResult as TrainingResult
+    from .runs.trained import load_trained as load_trained
+    from .runs.trained import trained as trained
     from .runs.training import train_seeds as train_seeds
     from .studies.execution import run_study as run_study
     from .studies.study import Study as Study

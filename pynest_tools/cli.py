@@ -24,6 +24,8 @@ from .runs.folder import RunFolder, default_folder
 from .runs.metrics import Metrics, too_fast
 from .runs.specification import RunSpecification, read_toml, task_name
 from .runs.summary import TrainingResult
+from .runs.trained import load_trained
+from .runs.trained import trained as trained_circuits
 from .runs.training import resume as resume_run
 from .runs.training import train as train_network
 from .settings import merged, nested, parse_entry, parse_value, suggestion
@@ -40,6 +42,7 @@ from .view.terminal import (
     rates_text,
     remarks,
     result_table,
+    trained_table,
 )
 
 Command = Callable[..., Any]
@@ -250,26 +253,46 @@ def _compare_finished(runs: list[Run], output: Path) -> None:
 
 
 @main.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--data", metavar="FILE", help="New raw data instead of the run's test set.")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--trained", "name", metavar="NAME", help="A circuit of pyramidal trained instead of a run.")
+@click.option(
+    "--data",
+    metavar="FILE",
+    help="New raw data instead of the run's test set; with --trained, where the task's data lie.",
+)
 @click.option("--best", is_flag=True, help="The weights of the best test instead of those of the last.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the spikes.")
 @click.option(
     "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Evaluations, each with other spikes."
 )
-def evaluate(folder: Path, data: str | None, best: bool, seed: int, repeats: int) -> None:
+def evaluate(folder: Path | None, name: str | None, data: str | None, best: bool, seed: int, repeats: int) -> None:
     """Test the weights that a run has kept, on its test set or on new data; the results are kept in the run."""
-    run = open_run(folder)
+    if (folder is None) == (name is None):
+        raise UserError("name the folder of a run, or a circuit with --trained NAME, and not both")
+    seeds = range(seed, seed + repeats)
+    if name is not None:
+        run = load_trained(name, task={"data": data} if data else None)
+        results = run.evaluate(seeds=seeds)
+        on = f"test set, {name}"
+    else:
+        assert folder is not None
+        run = open_run(folder)
+        results = _evaluated(run, data, best, seeds)
+        on = f"{'test set' if data is None else Path(data).name}, {'best' if best else 'last'} weights"
+    on += f", mean of {repeats}" if repeats > 1 else ""
+    baselines = baselines_of(run.specification.task) if (name or data is None) and rank() == 0 else {}
+    new_console().print(evaluation_table(results, baselines, on))
+
+
+def _evaluated(run: Run, data: str | None, best: bool, seeds: range) -> list[Metrics]:
+    """Evaluations of a run, which it keeps."""
     samples = None if data is None else _samples(run, data)
     with run.folder.lock:
-        results = run.evaluate(samples, best=best, seeds=range(seed, seed + repeats))
-        for own_seed, metrics in enumerate(results, start=seed):
+        results = run.evaluate(samples, best=best, seeds=seeds)
+        for own_seed, metrics in zip(seeds, results, strict=True):
             record = {"data": data or "test set", "weights": "best" if best else "last", "seed": own_seed, **metrics}
-            run.folder.append(run.folder.evaluations, record, f"pyramidal evaluate {folder} once more")
-    told = f"{'test set' if data is None else Path(data).name}, {'best' if best else 'last'} weights"
-    told += f", mean of {repeats}" if repeats > 1 else ""
-    baselines = baselines_of(run.specification.task) if data is None and rank() == 0 else {}
-    new_console().print(evaluation_table(results, baselines, told))
+            run.folder.append(run.folder.evaluations, record, f"pyramidal evaluate {run.folder.path} once more")
+    return results
 
 
 @main.command()
@@ -305,6 +328,12 @@ def plot(folder: Path) -> None:
     run = open_run(folder)
     _save_figures(run.folder, run.trained, run.result)
     new_console().print(f"Figures in {run.folder.figures}/", soft_wrap=True)
+
+
+@main.command()
+def trained() -> None:
+    """List the trained circuits that come with the package."""
+    new_console().print(trained_table(trained_circuits()))
 
 
 @main.command()

@@ -133,7 +133,7 @@ def load_checkpoint(folder: Path, circuit: Microcircuit, samples: float = np.inf
         If there is none, or none that can be read and fits.
     """
     faults: list[UserError] = []
-    for place in reversed(_whole(folder)):
+    for place in reversed(whole_checkpoints(folder)):
         try:
             found = _read(place, circuit)
         except UserError as error:
@@ -153,7 +153,7 @@ def load_checkpoint(folder: Path, circuit: Microcircuit, samples: float = np.inf
 
 def has_checkpoint(folder: Path) -> bool:
     """Whether there is a whole checkpoint, damaged or not."""
-    return bool(_whole(folder))
+    return bool(whole_checkpoints(folder))
 
 
 def _read(place: Path, circuit: Microcircuit) -> Checkpoint:
@@ -183,6 +183,6 @@ def _interleaved(shares: list[FloatArray]) -> FloatArray:
     return matrix
 
 
-def _whole(folder: Path) -> list[Path]:
+def whole_checkpoints(folder: Path) -> list[Path]:
     """All whole checkpoints, the latest last."""
     return sorted(path for path in folder.glob(f"{PREFIX}*") if path.suffix != ".part")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -16,6 +16,9 @@ from rich.table import Table
 from ..runs.metrics import Metrics, of_set, tested_set_of
 from ..runs.specification import RunSpecification
 from ..runs.summary import TrainingResult
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 #: What says how well a network does, the first one that there is: key, name, form.
 SCORES = (("accuracy", "accuracy", "{:.1%}"), ("r2", "R²", "{:.3f}"), ("apical_error", "apical error", "{:.3g} mV"))
@@ -218,6 +221,20 @@ def evaluation_table(results: Sequence[Metrics], baselines: Mapping[str, Mapping
         table.add_row(f"error {target}".rstrip(), f"{mean(each):.4g}", "root mean squared, in the data's unit")
     for name, scores in baselines.items():
         table.add_row(f"  {name}", _baseline(first, scores["test"]), "test set, for comparison")
+    return table
+
+
+def trained_table(circuits: DataFrame) -> Table:
+    """Trained circuits that come with the package."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("name", "backend", "seed", "epochs", "test set", "made by"):
+        table.add_column(
+            heading, justify="right" if heading in ("seed", "epochs", "test set") else "left", overflow="fold"
+        )
+    for name, row in circuits.iterrows():
+        table.add_row(
+            str(name), row["backend"], str(row["seed"]), f"{row['epochs']:g}", f"{row['accuracy']:.2%}", row["command"]
+        )
     return table
 
 
