@@ -36,7 +36,11 @@ SKIPPED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [pt.MicrocircuitClassifier, pt.MicrocircuitRegressor])
 @pytest.mark.parametrize(
-    "settings", [{"backend": "steady"}, {"backend": "ode", "network": QUICK_RATES}], ids=["steady", "ode"]
+    "settings",
+    [
+        pytest.param({"backend": "steady"}, id="steady"),
+        pytest.param({"backend": "ode", "network": QUICK_RATES}, id="ode", marks=pytest.mark.nightly),
+    ],
 )
 def test_scikit_learns_own_checks_pass(kind, settings):
     results = check_estimator(kind(**settings), on_fail=None, on_skip=None)
