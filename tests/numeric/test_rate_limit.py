@@ -29,6 +29,7 @@ def course(network, samples):
     return np.concatenate([learned.V_soma.ravel(), tested.V_soma.ravel(), *weights])
 
 
+@pytest.mark.slow  # half a minute
 @pytest.mark.parametrize("variant", [*WITH_A_LIMIT, "spikes in the error"])
 def test_the_distance_falls_with_the_root_of_psi(nest, variant):
     entries = {"sizes": (5, 8, 6, 3), "plasticity": LEARNING, "weights": BOUNDS, "trial": SHORT}
