@@ -285,6 +285,7 @@ def cells(nest, n, psi, u):
     return group
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("D", "D_back", "tau_innovation", "tau_baseline"),
     [(1, 1, 1.0, 0.0), (1, 4, 1.0, 0.0), (4, 1, 1.0, 0.0), (1, 2, 3.0, 0.0), (1, 1, 0.0, 0.0), (1, 2, 1.0, 4.0)],
@@ -314,6 +315,7 @@ def test_expected_change(nest, psi, D, D_back, tau_innovation, tau_baseline):
     assert change.mean() == pytest.approx(expected, abs=4 * error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("psi", [5.0, 40.0])
 def test_weights_become_the_transpose(nest, psi):
     """Weights of 100 copies of a layer: from 0 they approach (eta / alpha) alpha_j K up^T / r_j, with rate alpha r_i r_j."""

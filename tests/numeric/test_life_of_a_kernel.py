@@ -322,6 +322,7 @@ def lives(n, *, at_random):
     )
 
 
+@pytest.mark.slow
 class TestLife(LifeOfAKernel.TestCase):
     """10^4 steps of kernels, always the same: some 5 10^3 actions."""
 

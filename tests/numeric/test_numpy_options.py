@@ -106,6 +106,7 @@ def assert_same_weights(weights, expected, tolerance):
 PREDICTING = {name: v for name, v in {**FIXED, **DRAWN}.items() if "alignment" not in name}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", PREDICTING.values(), ids=PREDICTING)
 @pytest.mark.parametrize("backend", [OdeMicrocircuit, SteadyMicrocircuit])
 def test_a_circuit_that_predicts_itself_has_no_errors(backend, variant):
@@ -167,6 +168,7 @@ def learned(circuit):
     return zip(*both)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", SETTLING.values(), ids=SETTLING)
 def test_the_steady_state_is_the_end_of_a_long_trial_and_learns_the_same(variant):
     """Potentials, and changes of weights to first order in the learning rates; both draw the same for every sample."""
@@ -186,6 +188,7 @@ def test_the_steady_state_is_the_end_of_a_long_trial_and_learns_the_same(variant
         assert np.nanmin([np.nanmax(np.abs(of_ode[f"down_{k}"])) for k in (1, 2)]) > 1e-9  # else it says little
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ALIGNING.values(), ids=ALIGNING)
 def test_of_alignment_it_is_so_but_for_the_time_after_the_noise_has_changed_its_sign(variant):
     """The share of that time, some ms, in what is learned falls as time goes on; steps are compared with those of NEST elsewhere."""

@@ -510,6 +510,7 @@ class Experiment:
 # ---- properties ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @examples(60)
 @given(case=networks_and_chunks())
 def test_weights_equal_the_sum(nest, case):

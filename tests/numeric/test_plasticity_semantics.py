@@ -168,6 +168,7 @@ RESETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tau_s", "tau_Delta", "period"), RESETS.values(), ids=RESETS.keys())
 def test_reset_is_an_endless_silence(nest, tau_s, tau_Delta, period):
     """Weights at many times of a run of trials with resets, those of the resets among them."""

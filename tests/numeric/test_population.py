@@ -71,6 +71,7 @@ def test_same_training(nest):
     assert weights[1] == pytest.approx(weights[0], rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_mean_and_variance(nest, kind):
     """Input to a dendrite has the mean psi W r and, as it is Poisson, the variance psi W^2 r tau_b^-1 / 2 for small h."""

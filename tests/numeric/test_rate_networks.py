@@ -51,6 +51,7 @@ def assert_same_weights(weights, expected, tolerance):
         np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -325,6 +326,7 @@ def test_the_continuous_network_stops_when_it_diverges():
     assert error.value.trial == 0
 
 
+@pytest.mark.slow
 def test_spiking_networks_tend_to_the_rate_network(nest):
     """The distance of the potentials falls as 1 / sqrt(psi) over four decades."""
     psi = np.array([1.0, 10.0, 100.0, 1000.0, 10000.0])

@@ -249,6 +249,7 @@ def test_potentials_are_those_of_the_builtin(nest):
     assert np.abs(soma - task.g_D / (task.g_L + task.g_D) * dendrite)[teacher].max() > 5.0
 
 
+@pytest.mark.slow
 def test_learning_is_that_of_the_builtin(nest):
     """Means over 16 cells of each kind, which have the same input and teacher and random spikes of their own."""
     task = Task(n_cells=16, n_inputs=60, w_0=80.0, eta=6.0, n_learning=30, n_after=0)
@@ -374,6 +375,7 @@ print(json.dumps({"spikes": spikes, "silent": silent, "archive": archive}))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", experiment.KINDS)
 def test_memory_over_time(kind):
     """Ours needs none; the built-in keeps every potential while an input is silent, and every spike of the cell for ever.

@@ -82,6 +82,7 @@ def test_same_seed_same_metrics(tmp_path):
     assert without_clock(tmp_path / "a") == without_clock(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_existing_folder_is_not_overwritten(tmp_path):
     folder = tmp_path / "run"
     arguments = ("train", "bars", "--backend", "backprop", "--epochs", 1, "--output", folder)
@@ -121,6 +122,7 @@ def test_interrupt_keeps_what_was_reached(tmp_path):
     assert pyramidal("evaluate", folder).returncode == 0
 
 
+@pytest.mark.slow
 def test_diverging_run_stops_and_says_where(tmp_path):
     folder = tmp_path / "run"
     wild = [
@@ -142,6 +144,7 @@ def test_diverging_run_stops_and_says_where(tmp_path):
     assert json.loads((folder / "summary.json").read_text())["diverged"]
 
 
+@pytest.mark.slow
 def test_missing_module(tmp_path):
     nowhere = {"PYRAMIDAL_MODULE": str(tmp_path / "nothing.so")}
     run = pyramidal("train", "bars", "--epochs", 1, "--output", tmp_path / "run", env=nowhere)
@@ -154,6 +157,7 @@ def test_missing_module(tmp_path):
     assert "pip install ." in doctor.stdout
 
 
+@pytest.mark.slow
 def test_module_of_another_nest(tmp_path):
     """A library that asks for a symbol that NEST does not have is refused, and the interpreter lives."""
     source = tmp_path / "other.cpp"
@@ -168,6 +172,7 @@ def test_module_of_another_nest(tmp_path):
     assert "pip install --force-reinstall" in message
 
 
+@pytest.mark.slow
 def test_doctor():
     run = pyramidal("doctor")
     assert run.returncode == 0, run.stdout + run.stderr
@@ -175,6 +180,7 @@ def test_doctor():
         assert word in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

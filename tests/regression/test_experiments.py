@@ -79,6 +79,7 @@ def test_the_experiment_on_credit_assignment_runs(tmp_path):
     assert (tmp_path / "figure.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_the_experiment_on_self_prediction_shows_its_runs(tmp_path):
     """Runs of two seeds as a study keeps them, and one that has got less far."""
     run = script("self_prediction")

@@ -210,6 +210,7 @@ def test_dask_runs_what_a_study_runs(tmp_path):
     assert contents(tmp_path / "dask") == contents(tmp_path / "here")
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said_in_a_sentence(tmp_path):
     """Without the libraries that are optional."""
     code = (

@@ -130,6 +130,7 @@ def is_quick(spec):
     return spec.backend in ("ode", "steady", "backprop") and sum(spec.network.sizes) < 100 and steps < 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 def test_specifications(scale, tmp_path):
     rng, path = np.random.default_rng(1), tmp_path / "run.toml"

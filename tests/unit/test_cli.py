@@ -38,6 +38,7 @@ def sentence(result):
     return result.stderr
 
 
+@pytest.mark.slow
 def test_train_evaluate_plot(pyramidal, networks, tmp_path):
     trained = pyramidal("train", "bars", "--epochs", "20", "--seed", "3", "--output", "out")
     assert trained.exit_code == 0, trained.output
@@ -93,6 +94,7 @@ def test_a_configuration_that_names_its_task_is_enough(pyramidal, networks, tmp_
     assert "which task? Name it, as in pyramidal train bars" in sentence(pyramidal("train", "--config", "other.toml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "sizes"),
     [
@@ -111,6 +113,7 @@ def test_sizes_in_every_way_of_writing(pyramidal, networks, tmp_path, setting, s
     assert RunSpecification.from_toml(tmp_path / "out" / "config.toml").network.sizes == sizes
 
 
+@pytest.mark.slow
 def test_a_run_may_go_on_with_other_settings_which_are_recorded(pyramidal, networks, tmp_path):
     assert pyramidal("train", "bars", "--epochs", "10", "--output", "out").exit_code == 0
     arguments = ["--epochs", "20", "--threads", "2", "--set", "network.plasticity.eta_up=0.005,0.001"]
@@ -131,6 +134,7 @@ def test_a_run_may_go_on_with_other_settings_which_are_recorded(pyramidal, netwo
         assert words in sentence(pyramidal("resume", "out", "--set", setting))
 
 
+@pytest.mark.slow
 def test_a_run_does_not_end_before_what_it_has_learned(pyramidal, networks, tmp_path):
     """Refused before anything is written, as what is no run at all is."""
     assert pyramidal("train", "bars", "--epochs", "10", "--output", "out").exit_code == 0
@@ -142,6 +146,7 @@ def test_a_run_does_not_end_before_what_it_has_learned(pyramidal, networks, tmp_
     assert pyramidal("resume", "out", "--epochs", "10").exit_code == 0
 
 
+@pytest.mark.slow
 def test_an_answer_that_standard_output_cannot_hold_is_said(pyramidal, networks, tmp_path):
     table = "a,b,y\n" + "1,2,文\n2,1,中\n" * 10
     (tmp_path / "mine.csv").write_text(table, encoding="utf-8")
@@ -157,6 +162,7 @@ def test_an_answer_that_standard_output_cannot_hold_is_said(pyramidal, networks,
     assert (tmp_path / "answers.csv").read_text(encoding="utf-8").startswith("y\n")
 
 
+@pytest.mark.slow
 def test_finished_runs_are_compared(pyramidal, networks, tmp_path):
     for seed in "12":
         assert pyramidal("train", "bars", "--epochs", "2", "--seed", seed, "--output", f"run{seed}").exit_code == 0
@@ -167,6 +173,7 @@ def test_finished_runs_are_compared(pyramidal, networks, tmp_path):
     assert "none is not the folder of a run" in sentence(pyramidal("compare", "run1", "none"))
 
 
+@pytest.mark.slow
 def test_settings_of_a_run_decide_its_folder(pyramidal, networks, tmp_path):
     for psi in ("50", "60"):
         assert pyramidal("train", "bars", "--epochs", "0", "--set", f"network.neuron.psi={psi}").exit_code == 0
@@ -216,6 +223,7 @@ def test_bad_input_is_one_sentence_before_any_work(pyramidal, networks, tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {"file", "full"}
 
 
+@pytest.mark.slow
 def test_a_run_is_replaced_only_on_demand(pyramidal, networks):
     assert pyramidal("train", "bars", "--epochs", "1").exit_code == 0
     assert "--overwrite" in sentence(pyramidal("train", "bars", "--epochs", "1"))

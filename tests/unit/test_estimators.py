@@ -66,6 +66,7 @@ def test_labels_may_be_anything_hashable(iris):
     np.testing.assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(X))
 
 
+@pytest.mark.slow
 def test_it_works_in_pipelines_cross_validation_and_grids(iris):
     X, y = iris
     model = make_pipeline(StandardScaler(), pt.MicrocircuitClassifier(hidden=(10,), epochs=20, random_state=0))
@@ -106,6 +107,7 @@ def test_partial_fit_goes_on(iris):
     assert model.score(X, y) > max(before, 0.85)
 
 
+@pytest.mark.slow
 def test_a_regressor_beats_a_linear_model_on_what_is_not_linear():
     rng = np.random.default_rng(0)
     X = rng.uniform(-1.0, 1.0, (300, 2))

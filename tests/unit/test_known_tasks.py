@@ -190,6 +190,7 @@ def test_the_real_mnist():
     assert test.labels[:5].tolist() == [7, 2, 1, 0, 4]
 
 
+@pytest.mark.slow
 def test_mnist1d():
     pytest.importorskip("mnist1d")
     state = np.random.get_state()[1].copy()  # noqa: NPY002

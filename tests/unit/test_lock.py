@@ -141,6 +141,7 @@ def test_a_thread_and_another_object_are_refused(tmp_path):
     enter(FolderLock(tmp_path))
 
 
+@pytest.mark.slow
 def test_many_threads_hold_it_one_after_the_other(tmp_path):
     """The file is removed and made anew all the time: nobody may take a removed one for the lock."""
     inside, most, entered = [], [], []

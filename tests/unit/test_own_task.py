@@ -40,6 +40,7 @@ def test_the_page_runs_and_its_task_is_learned(page):
     assert (Path("faster") / "summary.json").is_file()
 
 
+@pytest.mark.slow
 def test_resume_evaluate_and_predict_know_the_task_if_it_is_given(page):
     with pytest.raises(UserError, match=r"task 'faster' is unknown"):
         pt.resume("faster")
@@ -80,6 +81,7 @@ def test_what_is_no_task_is_said():
         pt.train(task=object())
 
 
+@pytest.mark.slow
 def test_tasks_are_compared_in_processes_of_their_own(page):
     """They are sent there, as every task of a module can be."""
     code = (

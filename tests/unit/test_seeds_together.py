@@ -68,6 +68,7 @@ def assert_as_alone(folder, spec, seed, tmp_path):
     assert mine["test"]["loss"] == pytest.approx(wanted["test"]["loss"], rel=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["ode", "steady", "backprop"])
 def test_runs_are_kept_as_those_of_each_alone(backend, tmp_path):
     spec = spec_of(backend)
@@ -86,6 +87,7 @@ def test_each_ends_when_it_has_waited_in_vain(tmp_path):
         assert_as_alone(folder, spec, seed, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_test", [False, True])
 def test_one_that_diverges_leaves_the_others_alone(at_test, tmp_path, monkeypatch):
     """Its weights become absurd in the middle of an epoch, or so that a test finds it."""
@@ -188,6 +190,7 @@ def test_those_at_other_places_go_on_as_well(tmp_path):
         assert_as_alone(folder, spec, seed, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_run_that_began_with_others_goes_on_alone(tmp_path):
     spec = spec_of("ode", epochs=2)
     folders = begin(tmp_path, spec)

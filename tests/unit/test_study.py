@@ -115,6 +115,7 @@ def test_the_table_tells_what_the_runs_reached(ran):
     pd.testing.assert_frame_equal(pd.read_parquet(study.parquet), table, check_dtype=False)
 
 
+@pytest.mark.slow
 def test_a_table_with_one_and_several_hidden_layers_is_kept_whole(tmp_path):
     """60 and [60, 60] are a number and a text; a column of Parquet has one type."""
     file = tmp_path / "study.toml"

@@ -215,6 +215,7 @@ class Unlearnable(Bars):
         return Samples(samples.stimuli, np.eye(3)[rng.integers(3, size=len(samples))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["steady", "backprop"])
 def test_random_labels_are_learned_no_better_than_by_chance(backend):
     """Metrics of samples that were just taught would show 58 % here, and more in deeper networks."""
