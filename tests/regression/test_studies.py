@@ -235,8 +235,15 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path):
 def test_ctrl_c_ends_all_and_keeps_the_table(tmp_path):
     file, folder = tmp_path / "grid.toml", tmp_path / "study"
     file.write_text(GRID.format(epochs=2).replace("seeds = 3", "seeds = 1"))
+    heard = [
+        "env",
+        "--default-signal=INT",
+    ]  # a shell has it ignored by what it runs in the background, as these tests may be
     study = subprocess.Popen(
-        [*COMMAND, str(file), "--output", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*heard, *COMMAND, str(file), "--output", str(folder)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     while ended(folder) < 1:
         assert study.poll() is None

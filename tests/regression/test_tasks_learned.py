@@ -70,8 +70,15 @@ def houses(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["spiking", "steady"])
-@pytest.mark.parametrize("data", ["sine", "houses"])
+@pytest.mark.parametrize(
+    ("data", "backend"),
+    [
+        ("sine", "spiking"),
+        ("sine", "steady"),
+        ("houses", "steady"),
+        pytest.param("houses", "spiking", marks=pytest.mark.nightly),  # minutes
+    ],
+)
 def test_values_are_learned_better_than_by_a_linear_model(request, data, backend):
     result = train(own(request.getfixturevalue(data), backend=backend))
     assert result.test["r2"] > yardstick(result) + 0.1
