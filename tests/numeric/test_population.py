@@ -135,11 +135,12 @@ def test_silent_populations_send_nothing(nest):
     pre = nest.Create("stimulus_population", 10, {"stimulus_values": [0.0]})
     post = nest.Create("pyramidal_population", 3, {"theta": 800.0})
     nest.Connect(pre, post, "all_to_all", {"synapse_model": "dendritic_error_synapse", "receptor_type": 2})
+    nest.Simulate(1.0)
+    before = len(nest.spike_buffer_resize_log["global_max_spikes_sent"])  # the first entry may be of a kernel before
     nest.Simulate(50.0)
     assert nest.off_grid_spiking
-    assert (
-        max(nest.spike_buffer_resize_log["global_max_spikes_sent"], default=0) <= 1
-    )  # 1 is an empty buffer's end marker
+    sent = nest.spike_buffer_resize_log["global_max_spikes_sent"][before:]
+    assert max(sent, default=0) <= 1  # 1 is an empty buffer's end marker
 
 
 def test_targets_that_do_not_understand_are_refused(nest):
