@@ -38,8 +38,8 @@ def trained() -> DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row each, by name: task, backend, sizes, seed, epochs, accuracy (of the test set, of 1), parameters (number of weights),
-        command (which made it).
+        One row each, by name: task, backend, sizes (cells per layer), seed, epochs, weights (their number), command (which made it),
+        and of the test set accuracy (of 1) or, of values, r2, or, where nothing is a target, apical_error (mV).
     """
     from pandas import DataFrame
 
@@ -103,7 +103,8 @@ def keep_trained(path: str | Path, name: str, command: str) -> Path:
     """
     run = open_run(path)
     summary, spec = run.folder.read_summary(), run.specification
-    if not summary or summary.get("test") is None:
+    test = summary.get("test") if summary else None
+    if not test:
         raise UserError(f"{path} has not been tested on its test set: let it end with training.final_test = true")
     place = RunFolder(SHELF / name)
     place.figures.parent.mkdir(parents=True, exist_ok=True)
@@ -124,15 +125,16 @@ def keep_trained(path: str | Path, name: str, command: str) -> Path:
     target = place.checkpoint / checkpoint.name / "rank-0.npz"
     target.parent.mkdir(parents=True, exist_ok=True)
     write_in_one_step(target, lambda file: np.savez_compressed(file, **short))
+    score = next(score for score in ("accuracy", "r2", "apical_error") if score in test)
     card = {
         "task": spec.task.name,
         "backend": spec.backend,
         "sizes": list(spec.network.sizes),
         "seed": spec.seed,
         "epochs": run.result.epochs,
-        "accuracy": summary["test"].get("accuracy"),
         "weights": sum(matrix.size for _, matrix in run.weights().named()),
         "command": command,
+        score: test[score],
         "sha256": _checksum(place.path),
     }
     _write(place.path / CARD, json.dumps(card, indent=2) + "\n")

@@ -232,9 +232,8 @@ def trained_table(circuits: DataFrame) -> Table:
             heading, justify="right" if heading in ("seed", "epochs", "test set") else "left", overflow="fold"
         )
     for name, row in circuits.iterrows():
-        table.add_row(
-            str(name), row["backend"], str(row["seed"]), f"{row['epochs']:g}", f"{row['accuracy']:.2%}", row["command"]
-        )
+        score = _score(dict(row.dropna()))
+        table.add_row(str(name), row["backend"], str(row["seed"]), f"{row['epochs']:g}", score, row["command"])
     return table
 
 

@@ -9,7 +9,7 @@ BIASES = {"bias_rate": 0.7, "weights": {**BOUNDS, "bias": 0.3}}
 TUFT = {"g_tuft": 0.05}
 PREDICTION = {**LEARNING, "down": "prediction", "eta_down": 0.1}
 ALIGNMENT = {**LEARNING, "down": "alignment", "eta_down": 0.05, "decay_down": 0.05}
-LAYERS = {
+LAYERS = {  # of P_1, P_2, P_3
     "C_m": [1.0, 2.0, 1.5],
     "g_L": [0.03, 0.04, 0.05],
     "g_basal": [0.1, 0.12, 0.09],

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from circuit_variants import LAYERS
 from scipy.integrate import quad
 
 from pynest_tools.networks.backend import Weights
@@ -15,15 +16,6 @@ from pynest_tools.networks.weights import forward_weights, initial_weights, self
 
 SIZES = (6, 8, 5, 3)
 CELLS = {"gamma": 0.8, "beta": 1.3, "theta": 0.2, "g_L": 0.04, "g_basal": 0.12, "g_apical": 0.07}
-LAYERS = {
-    "g_L": [0.03, 0.04, 0.05],
-    "g_basal": [0.1, 0.12, 0.09],
-    "g_apical": [0.05, 0.07, 0.0],
-    "g_nudge": [0.05, 0.06, 0.07],
-    "gamma": [1.0, 0.8, 1.2],
-    "beta": [1.0, 1.3, 0.8],
-    "theta": [0.0, 0.2, -0.1],
-}
 VARIANTS = {
     "biases": {"bias_rate": 0.7, "weights": {"bias": 0.5}},
     "missing": {"connectivity": {"up": 0.6}},

@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+from circuit_variants import LAYERS, LEARNING
 
 from pynest_tools.networks.backend import Weights
 from pynest_tools.networks.backprop import BackpropNetwork
@@ -12,19 +13,8 @@ from pynest_tools.networks.steady import SteadyMicrocircuit
 from pynest_tools.networks.variation import Variation
 from pynest_tools.networks.weights import initial_weights, weight_limits
 
-LEARNING = {"eta_up": 0.1, "eta_ip": 0.04, "eta_pi": 0.1}
 BOUNDS = dict.fromkeys(("up", "down", "ip", "pi"), 0.5)  # loops through the hidden layers are stable
 SIZES = (5, 8, 6, 3)
-LAYERS = {  # of P_1, P_2, P_3
-    "C_m": [1.0, 2.0, 1.5],
-    "g_L": [0.03, 0.04, 0.05],
-    "g_basal": [0.1, 0.12, 0.09],
-    "g_apical": [0.05, 0.07, 0.0],
-    "g_nudge": [0.05, 0.06, 0.07],
-    "gamma": [1.0, 0.8, 1.2],
-    "beta": [1.0, 1.3, 0.8],
-    "theta": [0.0, 0.2, -0.1],
-}
 #: What draws nothing.
 FIXED = {
     "biases": {"bias_rate": 0.7, "weights": {"bias": 0.4}},

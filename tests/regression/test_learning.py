@@ -41,7 +41,7 @@ def test_digits_are_learned(tmp_path):
     assert run["baselines"]["chance"]["test"] < 0.12
 
 
-@pytest.mark.nightly  # five seeds for 1000 epochs take minutes; that bars are learned at rates is told in seconds elsewhere
+@pytest.mark.nightly  # five seeds for 1000 epochs take minutes; five that learn and stay are in test_latent_equilibrium
 @pytest.mark.slow
 def test_rates_stay_at_100_percent():
     """All projections plastic, reset before every sample, 1000 epochs; the thesis's rate network fell to 62 to 88 % (C14)."""

@@ -34,6 +34,16 @@ def test_the_shelf_is_listed(run):
     assert row["command"] == COMMAND
 
 
+@pytest.mark.parametrize(("task", "told"), [("teacher_student", "r2"), ("self_prediction", "apical_error")])
+def test_what_counts_is_what_the_task_is_about(tmp_path, monkeypatch, task, told):
+    monkeypatch.setattr(shelf, "SHELF", tmp_path / "shelf")
+    circuit = {"hidden": [8], "plasticity": {"eta_pi": 0.001}}  # steps of 40 ms are too long for larger rates
+    result = pt.train(circuit, task, backend="steady", training={"epochs": 1}, output=tmp_path / "run")
+    shelf.keep_trained(tmp_path / "run", "other", COMMAND)
+    assert pt.trained().loc["other"][told] == result.test[told]
+    assert "other" in CliRunner().invoke(main, ["trained"]).output
+
+
 def test_what_is_loaded_is_the_run(run):
     loaded = pt.load_trained(NAME)
     assert loaded.specification == run.specification
